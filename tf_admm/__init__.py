@@ -1,0 +1,20 @@
+"""ADMM weight pruning for Keras 3 (Zhang et al., 2018, arXiv:1804.03294)."""
+
+from tf_admm import constraints
+from tf_admm import export
+from tf_admm import schedules
+from tf_admm.admm_model import ADMMModel
+from tf_admm.callbacks import ADMMCallback
+from tf_admm.masks import summary
+from tf_admm.regularizers import ADMMRegularizer
+
+__all__ = [
+    "ADMMCallback",
+    "ADMMModel",
+    "ADMMRegularizer",
+    "constraints",
+    "export",
+    "schedules",
+    "summary",
+]
+__version__ = "0.1.0"

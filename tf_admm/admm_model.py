@@ -1,0 +1,326 @@
+"""The model that is trained by ADMM."""
+
+import warnings
+
+import keras
+from keras import ops
+
+from tf_admm import checkpoints
+from tf_admm import checks
+from tf_admm import kernels
+from tf_admm import optimizers
+from tf_admm import schedules
+from tf_admm import updates
+from tf_admm.regularizers import ADMMRegularizer
+from tf_admm.slots import Slot
+from tf_admm.slots import Slots
+
+PHASES = DENSE, ADMM, RETRAINING = "dense", "admm", "retraining"
+RESIDUALS = ("admm_primal", "admm_dual", "admm_primal_rel", "admm_dual_rel")
+
+
+@keras.saving.register_keras_serializable(package="tf_admm")
+class ADMMModel(keras.Model):
+    """Prunes a Keras model by ADMM: compile it, fit it, take its `.model`.
+
+    Minimises `f(W, b)` subject to `W_i in S_i`, by the three updates
+
+        W <- argmin_W f(W) + sum_i rho/2 ||W_i - Z_i + U_i||_F^2
+        Z_i <- Pi_{S_i}(W_i + U_i)
+        U_i <- U_i + W_i - Z_i
+
+    of which `train_step` does the first, by the compiled optimizer, and
+    `dual_update`, which `ADMMCallback` calls, the others. `finalize` then
+    keeps the weights in the last Z-step's index set and starts retraining,
+    in which no other weight can become nonzero. Biases and normalisation
+    scales are neither penalised nor pruned.
+
+    All that a run is lives in non-trainable variables (z, u, mask, rho,
+    phase, counters), so `.keras` files, `save_weights`, `ModelCheckpoint` and
+    `BackupAndRestore` carry it whole, dropout seeds included. `loss` and
+    `val_loss` stay the task's.
+
+    Args:
+        model: a built Keras model, functional, sequential or subclassed. It
+            is trained in place, and stays a plain Keras model. Its own
+            regularizers, constraints and added losses count as ever. Fine-tune
+            a pruned model through this wrapper: `fit` on the plain model would
+            regrow the zeros.
+        constraints: dict from layer names, structural paths or regular
+            expressions (matched in full) to constraints, of which the first
+            match counts; or one constraint for every prunable kernel.
+        rho: a number, or a `tf_admm.schedules.Schedule`.
+
+    Raises:
+        RuntimeError: if the backend is not TensorFlow.
+        ValueError: if the model is not a built Keras model, brings a training
+            step of its own, was built in another `tf.distribute` scope, or if
+            a constraint key matches nothing that can be pruned.
+
+    Reference: Zhang et al., 2018, arXiv:1804.03294.
+    """
+
+    def __init__(self, model, constraints, rho=1e-3, **kwargs):
+        schedule = schedules.get(rho)
+        checks.check_backend()
+        checks.check_model(model)
+        matched = kernels.match(kernels.find(model), constraints)
+        checks.check_scope([kernel for kernel, _ in matched])
+        # The model casts its inputs itself, as its own dtype policy says.
+        super().__init__(autocast=False, **kwargs)
+        self.model = model
+        self.schedule = schedule
+        self._slots = Slots(
+            Slot(kernel, constraint, self.add_weight)
+            for kernel, constraint in matched
+        )
+        self._rho = self._add_state("rho")
+        self._residuals = self._add_state("residuals", shape=(len(RESIDUALS),))
+        self._phase = self._add_state("phase", dtype="int32")
+        self._steps = self._add_state("steps", dtype="int32")
+        self._epoch = self._add_state("epoch", dtype="int32")
+        self.restored = False
+        self.built = True
+
+    def _add_state(self, name, shape=(), dtype="float32"):
+        return self.add_weight(
+            shape=shape,
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+            dtype=dtype,
+            aggregation="only_first_replica",
+            name=name,
+        )
+
+    @property
+    def phase(self):
+        """`"dense"`, `"admm"` or `"retraining"`."""
+        return PHASES[int(self._phase)]
+
+    @property
+    def rho(self):
+        """rho in force, a float."""
+        return float(self._rho)
+
+    @property
+    def steps_since_update(self):
+        """W-steps since the last update of Z and U."""
+        return int(self._steps)
+
+    @property
+    def epoch(self):
+        """The epoch that last began, as `ADMMCallback` notes it."""
+        return int(self._epoch)
+
+    @epoch.setter
+    def epoch(self, epoch):
+        self._epoch.assign(epoch)
+
+    @property
+    def residuals(self):
+        """Residuals of the last update, a dict of floats.
+
+        Over all constrained kernels: `admm_primal = ||W - Z||`, `admm_dual =
+        rho ||Z - Z_old||`, `admm_primal_rel = ||W - Z|| / max(||W||, ||Z||)`
+        and `admm_dual_rel = ||Z - Z_old|| / ||Z||`. 0.0 in retraining.
+        """
+        values = ops.convert_to_numpy(self._residuals).tolist()
+        return dict(zip(RESIDUALS, values))
+
+    @property
+    def output_names(self):
+        return self.model.output_names
+
+    # The W-update.
+
+    def call(self, inputs, training=None):
+        return self.model(inputs, training=training)
+
+    def penalty(self):
+        """`sum_i rho/2 ||W_i - Z_i + U_i||_F^2`, a scalar tensor."""
+        return sum(
+            ADMMRegularizer(slot.z, slot.u, self._rho)(slot.w)
+            for slot in self._slots
+        )
+
+    def train_step(self, data):
+        """One step of the W-update; under the mask, one of retraining."""
+        import tensorflow as tf
+
+        replica = tf.distribute.get_replica_context()
+        replicas = replica.num_replicas_in_sync
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            task = self.compute_loss(x, y, y_pred, sample_weight, training=True)
+            loss = task + ops.cast(self.penalty() / replicas, task.dtype)
+            loss = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(loss, self.trainable_weights)
+        self.optimizer.apply(
+            self._restrict_gradients(gradients), self.trainable_weights
+        )
+        replica.merge_call(self._restrict_weights)
+        self._steps.assign_add(1)
+        self._track_loss(task * replicas, x)
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def _retraining(self):
+        return self._phase == PHASES.index(RETRAINING)
+
+    def _restrict_gradients(self, gradients):
+        """Under the mask, so that no optimizer slot, norm or average moves."""
+        slots = {id(slot.w): slot for slot in self._slots}
+        return [
+            slots[id(w)].restrict(ops.convert_to_tensor(g), self._retraining())
+            if id(w) in slots
+            else g
+            for g, w in zip(gradients, self.trainable_weights)
+        ]
+
+    def _restrict_weights(self, strategy):
+        """Under the mask, so that no decay or constraint moves a zero."""
+        for slot in self._slots:
+            strategy.extended.update(
+                slot.w.value,
+                lambda w, slot: w.assign(slot.restrict(w, self._retraining())),
+                args=(slot,),
+                group=False,
+            )
+
+    def _track_loss(self, loss, x):
+        size = ops.shape(keras.tree.flatten(x)[0])[0]
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss, sample_weight=size)
+
+    def fit(self, *args, **kwargs):
+        """`keras.Model.fit`, which says so if it ends before retraining."""
+        history = super().fit(*args, **kwargs)
+        # `BackupAndRestore` leaves it behind, and then the `initial_epoch` of
+        # the next fit would be ignored.
+        self._initial_epoch = None
+        if self.phase == RETRAINING:
+            # Keras writes weight averages over the weights as `fit` ends.
+            self._restrict_weights(self.distribute_strategy)
+        elif self.phase == ADMM:
+            warnings.warn(
+                "`fit` ended in the ADMM phase: the weights are not pruned yet. "
+                "Nothing is lost: go on with `fit`, or call `finalize()`. If "
+                "`EarlyStopping` ended the phase or restored weights from it, "
+                "set its `start_from_epoch=admm_epochs`, or use it in a second "
+                "`fit`, for retraining.",
+                stacklevel=2,
+            )
+        return history
+
+    # The updates of Z and U.
+
+    def begin(self):
+        """Start ADMM: `Z <- Pi(W)`, `U <- 0`, `rho <- schedule(0)`."""
+        self._check_finite()
+        for slot in self._slots:
+            slot.z_step()
+        self._rho.assign(self.schedule(0.0))
+        self._enter(ADMM)
+
+    def dual_update(self, t=1.0):
+        """`Z <- Pi(W + U)`, `U <- U + W - Z`, then `rho <- schedule(t)`.
+
+        When rho changes, U is rescaled so that `rho * U` stays.
+
+        Args:
+            t: float in [0, 1], the progress of the ADMM phase.
+
+        Raises:
+            ValueError: if a kernel is not finite; nothing has changed then.
+        """
+        self._check_finite()
+        rho, new_rho = self.rho, float(self.schedule(t))
+        previous = [ops.copy(slot.z) for slot in self._slots]
+        for slot in self._slots:
+            u = slot.z_step()
+            slot.u.assign(updates.rescale_dual(u, rho, new_rho))
+        w, z = zip(*((slot.value(), slot.z) for slot in self._slots))
+        self._residuals.assign(updates.residuals(w, z, previous, rho))
+        self._rho.assign(new_rho)
+        self._steps.assign(0)
+
+    def finalize(self):
+        """End ADMM: `W <- W * mask`, `U <- 0`, `rho <- 0`; then retrain.
+
+        The mask is the index set of the last Z-step, one more of which is made
+        if any W-step followed it; it holds exactly as many entries as the
+        constraint says, also where some are 0.0. Before ADMM has begun this is
+        one-shot magnitude pruning. In retraining it changes nothing.
+
+        Raises:
+            ValueError: if a kernel is not finite; nothing has changed then.
+        """
+        if self.phase == RETRAINING:
+            return
+        if self.phase == DENSE:
+            self.begin()
+        self._check_finite()
+        late = self.steps_since_update > 0
+        for slot in self._slots:
+            if late:
+                slot.z_step()
+            slot.freeze()
+            slot.check_feasible()
+        self._rho.assign(0.0)
+        self._residuals.assign(ops.zeros_like(self._residuals))
+        self._enter(RETRAINING)
+
+    def _enter(self, phase):
+        self._steps.assign(0)
+        self._phase.assign(PHASES.index(phase))
+
+    def _check_finite(self):
+        for slot in self._slots:
+            slot.check_finite()
+
+    def restart_optimizer(self, config):
+        """Put the compiled optimizer back to its beginning, in place."""
+        with self.distribute_strategy.scope():
+            optimizers.restart(self.optimizer, config, self.trainable_variables)
+
+    # Saving.
+
+    def load_weights(self, *args, **kwargs):
+        """`keras.Model.load_weights`; if it fails, nothing has changed."""
+        variables = self.variables
+        if self.optimizer is not None:
+            variables = variables + self.optimizer.variables
+        before = [ops.copy(v) for v in variables]
+        try:
+            super().load_weights(*args, **kwargs)
+        except Exception:
+            for variable, value in zip(variables, before):
+                variable.assign(value)
+            raise
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        checkpoints.save(store, self.model, self._slots)
+
+    def load_own_variables(self, store):
+        super().load_own_variables(
+            checkpoints.load(store, self.model, self._slots)
+        )
+        self.restored = True
+
+    def get_config(self):
+        checks.check_registered(self.model)
+        return {
+            **super().get_config(),
+            "model": keras.saving.serialize_keras_object(self.model),
+            "constraints": checkpoints.describe(self.model, self._slots),
+            "rho": keras.saving.serialize_keras_object(self.schedule),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        model = keras.saving.deserialize_keras_object(config.pop("model"))
+        constraints = checkpoints.constraints(model, config.pop("constraints"))
+        return cls(model, constraints, **config)

@@ -1,0 +1,75 @@
+"""What a weights file of an `ADMMModel` holds besides its variables."""
+
+import json
+
+import keras
+import numpy as np
+
+from tf_admm import kernels
+
+
+def seeds(model):
+    """The seed generator states of a model, which no Keras file holds."""
+    return [v for v in model.variables if v.name == "seed_generator_state"]
+
+
+def describe(model, slots):
+    """Which kernel has which constraint, as JSON.
+
+    Kernels are named by their place among the kernels of the model: automatic
+    layer names change each time that a subclassed model is made.
+    """
+    places = {id(k.variable): i for i, k in enumerate(kernels.find(model))}
+    return json.dumps(
+        [
+            {
+                "kernel": places[id(slot.w)],
+                "shape": list(slot.w.shape),
+                "constraint": keras.saving.serialize_keras_object(
+                    slot.constraint
+                ),
+            }
+            for slot in slots
+        ]
+    )
+
+
+def save(store, model, slots):
+    """Add seeds and constraints to the store of a weights file."""
+    for i, seed in enumerate(seeds(model)):
+        store[f"seed_{i}"] = keras.ops.convert_to_numpy(seed)
+    text = describe(model, slots).encode()
+    store["constraints"] = np.frombuffer(text, dtype="uint8")
+
+
+def load(store, model, slots):
+    """Take seeds from the store, and return what is left of it.
+
+    Raises:
+        ValueError: if the constraints of the file are not those of the model;
+            nothing has been loaded then.
+    """
+    store = {key: store[key] for key in store.keys()}
+    stored = store.pop("constraints", np.zeros(0, dtype="uint8"))
+    found = np.asarray(stored).tobytes().decode() or "none"
+    expected = describe(model, slots)
+    if found != expected:
+        raise ValueError(
+            "Expected a weights file of an `ADMMModel` with the same model and "
+            f"constraints, {expected}. Received: a file with {found}. Load the "
+            "weights of a plain model through `.model`."
+        )
+    for i, seed in enumerate(seeds(model)):
+        seed.assign(store.pop(f"seed_{i}"))
+    return store
+
+
+def constraints(model, description):
+    """The `constraints` of an `ADMMModel` from what `describe` wrote."""
+    found = kernels.find(model)
+    return {
+        found[entry["kernel"]].path: keras.saving.deserialize_keras_object(
+            entry["constraint"]
+        )
+        for entry in json.loads(description)
+    }

@@ -1,0 +1,84 @@
+"""What an `ADMMModel` asks of the model that it is given."""
+
+import keras
+
+#: What a model of its own kind may override, and a wrapper would ignore.
+TRAINING_METHODS = (
+    "train_step",
+    "test_step",
+    "compute_loss",
+    "compute_metrics",
+)
+
+
+def check_backend():
+    """Raise unless the backend is one that `train_step` is written for."""
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise RuntimeError(
+            "Expected the TensorFlow backend (KERAS_BACKEND=tensorflow), for "
+            f"which `ADMMModel.train_step` is written. Received: {backend}"
+        )
+
+
+def check_model(model):
+    """Raise unless `model` is a built Keras model with Keras' own steps."""
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            "Expected `model` to be a Keras 3 `keras.Model`. Received: "
+            f"model={model} (of type {type(model)})"
+        )
+    if not model.built:
+        raise ValueError(
+            "Expected a built model. Received: the unbuilt model "
+            f"'{model.name}'. Build it first, by `model.build(input_shape)` or "
+            "by calling it on a batch."
+        )
+    own = [
+        name
+        for name in TRAINING_METHODS
+        if getattr(type(model), name) is not getattr(keras.Model, name)
+    ]
+    if own:
+        raise ValueError(
+            "Expected a model that trains by Keras' own steps, since those of "
+            f"`ADMMModel` take their place. Received: the model '{model.name}' "
+            f"of class {type(model).__name__}, which overrides {own}. Move what "
+            "they do to `compile(loss=..., metrics=...)`, or to `add_loss` in "
+            "a layer."
+        )
+
+
+def check_scope(kernels):
+    """Raise unless the kernels were made in the current strategy's scope."""
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+    foreign = [
+        kernel.path
+        for kernel in kernels
+        if not strategy.extended.variable_created_in_scope(
+            kernel.variable.value
+        )
+    ]
+    if foreign:
+        raise ValueError(
+            "Expected the model and its `ADMMModel` to be built in the scope of "
+            f"the same `tf.distribute` strategy. Received: {strategy}, in whose "
+            f"scope these kernels were not built: {foreign}"
+        )
+
+
+def check_registered(model):
+    """Raise if a saved `model` could not be loaded again for want of its class."""
+    cls = type(model)
+    name = keras.saving.get_registered_name(cls)
+    if cls.__module__.startswith("keras.") or ">" in name:
+        return
+    raise ValueError(
+        "Expected the class of the model to be registered before it is saved, "
+        "since it could not be loaded again. Received: the model "
+        f"'{model.name}' of class {cls.__name__}. Decorate the class with "
+        "`@keras.saving.register_keras_serializable(package=...)`, and give it "
+        "`get_config` if its `__init__` takes arguments."
+    )

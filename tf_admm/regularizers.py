@@ -1,0 +1,36 @@
+"""The regularizer of the W-update."""
+
+import keras
+
+from tf_admm import updates
+
+
+class ADMMRegularizer(keras.regularizers.Regularizer):
+    """`rho/2 ||w - z + u||_F^2`, the pull of the W-update towards Z - U.
+
+    It is bound to live variables: whatever `z`, `u` and `rho` hold when the
+    regularizer is called is what counts, so a change needs no new trace.
+
+    Args:
+        z: variable of the shape of the kernel, the feasible copy of it.
+        u: variable of the shape of the kernel, the scaled dual.
+        rho: scalar variable.
+
+    Reference: Zhang et al., 2018, arXiv:1804.03294, first subproblem.
+    """
+
+    def __init__(self, z, u, rho):
+        self.z = z
+        self.u = u
+        self.rho = rho
+
+    def __call__(self, w):
+        w = keras.ops.cast(w, self.z.dtype)
+        return updates.penalty(w, self.z, self.u, self.rho)
+
+    def get_config(self):
+        raise ValueError(
+            "`ADMMRegularizer` is bound to the live variables of an "
+            "`ADMMModel` and has no config of its own. Save the `ADMMModel`, "
+            "which holds them."
+        )

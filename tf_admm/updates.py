@@ -1,0 +1,74 @@
+"""The algebra of ADMM on tensors.
+
+With scaled dual U = Lambda / rho, the augmented Lagrangian of
+
+    minimise f(W) + g(Z)  subject to  W = Z
+
+is minimised over W (by SGD on f plus `penalty`), then over Z, and U ascends:
+
+    W <- argmin_W f(W) + rho/2 ||W - Z + U||_F^2
+    Z <- Pi_S(W + U)
+    U <- U + W - Z
+
+References: Boyd et al., 2011, doi:10.1561/2200000016, sections 3.1.1 and 3.3;
+Zhang et al., 2018, arXiv:1804.03294, section 3.
+"""
+
+from keras import ops
+
+
+def penalty(w, z, u, rho):
+    """`rho/2 ||w - z + u||_F^2`, what the W-step adds to the loss."""
+    return 0.5 * rho * ops.sum(ops.square(w - z + u))
+
+
+def dual_step(v, mask):
+    """The Z-step and the U-step, `(z, u)`, from `v = w + u`.
+
+    Args:
+        v: kernel plus scaled dual.
+        mask: boolean tensor, the index set of the projection of `v`.
+
+    Returns:
+        `(z, u)`: the projection `Pi_S(v)` and the new scaled dual `v - z`,
+        which is exactly 0.0 on the index set.
+    """
+    z = ops.where(mask, v, ops.zeros_like(v))
+    return z, v - z
+
+
+def rescale_dual(u, old_rho, new_rho):
+    """Keep `Lambda = rho * u` when rho changes; `u` is 0 where rho is 0."""
+    return u * (old_rho / new_rho if new_rho > 0.0 else 0.0)
+
+
+def residuals(w, z, previous, rho):
+    """Primal and dual residuals over all kernels, absolute and relative.
+
+    Args:
+        w, z, previous: lists of tensors: the kernels, their projections, and
+            the projections before these.
+        rho: float.
+
+    Returns:
+        Floats `(||w - z||, rho ||z - previous||, ||w - z|| / max(||w||, ||z||),
+        ||z - previous|| / ||z||)`; 0 / 0 counts as 0.
+    """
+    gap = norm(a - b for a, b in zip(w, z))
+    moved = norm(a - b for a, b in zip(z, previous))
+    size = norm(z)
+    return (
+        gap,
+        rho * moved,
+        _ratio(gap, max(norm(w), size)),
+        _ratio(moved, size),
+    )
+
+
+def norm(tensors):
+    """Euclidean norm over all entries of several tensors, a float."""
+    return float(ops.sqrt(sum(ops.sum(ops.square(t)) for t in tensors)))
+
+
+def _ratio(a, b):
+    return a / b if a > 0.0 else 0.0
