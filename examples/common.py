@@ -65,9 +65,11 @@ def check_writable(*paths):
 
 
 def save_model(model, path):
-    """Save a plain Keras model, without optimizer."""
+    """Save a plain Keras model, without what it was compiled with."""
+    bare = keras.models.clone_model(model)
+    bare.set_weights(model.get_weights())
     with replacing(path) as temporary:
-        model.save(temporary, include_optimizer=False)
+        bare.save(temporary)
 
 
 def save_json(record, path):

@@ -112,4 +112,4 @@ def _images(x):
 
 
 def _labels(y):
-    return np.asarray(y, dtype="int64").reshape(-1)
+    return np.asarray(y, dtype="int32").reshape(-1)

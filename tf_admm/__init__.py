@@ -7,14 +7,16 @@ from tf_admm.admm_model import ADMMModel
 from tf_admm.callbacks import ADMMCallback
 from tf_admm.masks import summary
 from tf_admm.regularizers import ADMMRegularizer
+from tf_admm.version import __version__
 
 __all__ = [
     "ADMMCallback",
     "ADMMModel",
     "ADMMRegularizer",
+    "__version__",
     "constraints",
     "export",
     "schedules",
     "summary",
 ]
-__version__ = "0.1.0"
+
