@@ -11,14 +11,11 @@ FLAGS = flags.FLAGS
 
 
 def define_data_flags():
-    flags.DEFINE_enum(
-        "dataset", "digits", ["digits", "mnist", "cifar10"], "Data set."
-    )
+    flags.DEFINE_enum("dataset", "digits", ["digits", "mnist", "cifar10"], "Data set.")
     flags.DEFINE_string(
         "data_path",
         None,
-        "An .npz file with x_train, y_train, x_test, y_test; wins over "
-        "--dataset.",
+        "An .npz file with x_train, y_train, x_test, y_test; wins over --dataset.",
     )
     flags.DEFINE_integer("batch_size", 128, "Images a step.", lower_bound=1)
     flags.DEFINE_integer("seed", 0, "Seed of all that is random.")
@@ -59,8 +56,7 @@ def check_writable(*paths):
         folder = os.path.dirname(os.path.abspath(path))
         if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
             raise ValueError(
-                f"Expected a path in a folder that can be written. Received: "
-                f"{path}"
+                f"Expected a path in a folder that can be written. Received: {path}"
             )
 
 

@@ -21,9 +21,7 @@ def convergence(history_path, path):
 
     history = read(history_path)
     epochs = [epoch + 1 for epoch in history["epoch"]]
-    retraining = next(
-        (e for e, rho in zip(epochs, history["rho"]) if rho == 0), None
-    )
+    retraining = next((e for e, rho in zip(epochs, history["rho"]) if rho == 0), None)
     figure, axes = pyplot.subplots(3, 1, figsize=(7, 8), sharex=True)
     panels = (
         ("accuracy", ("accuracy", "val_accuracy")),
@@ -38,9 +36,7 @@ def convergence(history_path, path):
         axis.set_ylabel(label)
         axis.legend()
         axis.grid(alpha=0.3)
-    axes[0].set_title(
-        "ADMM, then retraining under the mask (right of the line)"
-    )
+    axes[0].set_title("ADMM, then retraining under the mask (right of the line)")
     axes[-1].set_xlabel("epoch")
     figure.tight_layout()
     with common.replacing(path) as temporary:

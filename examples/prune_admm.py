@@ -57,10 +57,7 @@ flags.DEFINE_string("backup_dir", None, "Folder for going on after a kill.")
 def constraints():
     """The `--sparsity` flag as a mapping from layers to sets."""
     pairs = [entry.rpartition("=") for entry in FLAGS.sparsity]
-    return {
-        name: tf_admm.constraints.Sparsity(fraction)
-        for name, _, fraction in pairs
-    }
+    return {name: tf_admm.constraints.Sparsity(fraction) for name, _, fraction in pairs}
 
 
 def schedule():
@@ -101,9 +98,7 @@ def fit(admm, data, epochs, initial_epoch, learning_rate, extra=()):
         tf_admm.ADMMCallback(FLAGS.admm_epochs, update_freq()),
     ]
     if FLAGS.history_path:
-        callbacks.append(
-            keras.callbacks.CSVLogger(FLAGS.history_path, append=True)
-        )
+        callbacks.append(keras.callbacks.CSVLogger(FLAGS.history_path, append=True))
     if FLAGS.backup_dir:
         callbacks.append(
             keras.callbacks.BackupAndRestore(
@@ -160,14 +155,26 @@ def prune(admm, data):
     return cut
 
 
+def check_flags():
+    """What can be known to be wrong before any work."""
+    common.check_writable(
+        FLAGS.save_path,
+        FLAGS.history_path,
+        FLAGS.picture_path,
+        FLAGS.report_path,
+        FLAGS.backup_dir,
+    )
+    if FLAGS.picture_path and not FLAGS.history_path:
+        raise ValueError(
+            "Expected --history_path, which the picture is drawn from. "
+            f"Received: only --picture_path={FLAGS.picture_path}"
+        )
+
+
 def start_afresh():
     """An old history belongs to an old run, unless there is a backup of it."""
     resuming = FLAGS.backup_dir and os.path.isdir(FLAGS.backup_dir)
-    if (
-        FLAGS.history_path
-        and not resuming
-        and os.path.exists(FLAGS.history_path)
-    ):
+    if FLAGS.history_path and not resuming and os.path.exists(FLAGS.history_path):
         os.remove(FLAGS.history_path)
 
 
@@ -193,12 +200,7 @@ def record(admm, data, cut, seconds):
 
 
 def main(_):
-    common.check_writable(
-        FLAGS.save_path,
-        FLAGS.history_path,
-        FLAGS.picture_path,
-        FLAGS.report_path,
-    )
+    check_flags()
     start_afresh()
     start = time.time()
     keras.utils.set_random_seed(FLAGS.seed)

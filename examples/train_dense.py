@@ -27,9 +27,7 @@ def main(_):
     data = datasets.load(FLAGS.dataset, FLAGS.data_path)
     x, y = data.train
     train = datasets.Shuffled(x, y, FLAGS.batch_size, FLAGS.seed)
-    model = models.MODELS[FLAGS.model](
-        x.shape[1:], int(y.max()) + 1, FLAGS.dropout
-    )
+    model = models.MODELS[FLAGS.model](x.shape[1:], int(y.max()) + 1, FLAGS.dropout)
     steps = train.steps * FLAGS.epochs
     model.compile(
         keras.optimizers.Adam(common.cosine(FLAGS.learning_rate, steps)),

@@ -2,6 +2,8 @@
 
 import keras
 
+from tf_admm import kernels
+
 #: What a model of its own kind may override, and a wrapper would ignore.
 TRAINING_METHODS = (
     "train_step",
@@ -49,17 +51,15 @@ def check_model(model):
         )
 
 
-def check_scope(kernels):
+def check_scope(found):
     """Raise unless the kernels were made in the current strategy's scope."""
     import tensorflow as tf
 
     strategy = tf.distribute.get_strategy()
     foreign = [
         kernel.path
-        for kernel in kernels
-        if not strategy.extended.variable_created_in_scope(
-            kernel.variable.value
-        )
+        for kernel in found
+        if not strategy.extended.variable_created_in_scope(kernel.variable.value)
     ]
     if foreign:
         raise ValueError(
@@ -70,15 +70,19 @@ def check_scope(kernels):
 
 
 def check_registered(model):
-    """Raise if a saved `model` could not be loaded again for want of its class."""
-    cls = type(model)
+    """Raise if `model` holds a class without which it could not be loaded."""
+    classes = {type(layer) for layer, _ in kernels.walk(model)}
+    unknown = sorted(cls.__name__ for cls in classes if not _is_registered(cls))
+    if unknown:
+        raise ValueError(
+            "Expected the classes of the model and its layers to be registered "
+            "before it is saved, since it could not be loaded again. Received: "
+            f"the model '{model.name}' with {unknown}. Decorate them with "
+            "`@keras.saving.register_keras_serializable(package=...)`, and give "
+            "them `get_config` if their `__init__` takes arguments."
+        )
+
+
+def _is_registered(cls):
     name = keras.saving.get_registered_name(cls)
-    if cls.__module__.startswith("keras.") or ">" in name:
-        return
-    raise ValueError(
-        "Expected the class of the model to be registered before it is saved, "
-        "since it could not be loaded again. Received: the model "
-        f"'{model.name}' of class {cls.__name__}. Decorate the class with "
-        "`@keras.saving.register_keras_serializable(package=...)`, and give it "
-        "`get_config` if its `__init__` takes arguments."
-    )
+    return cls.__module__.startswith("keras.") or ">" in name

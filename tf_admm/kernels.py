@@ -61,7 +61,7 @@ class Kernel:
 def find(model):
     """All `Kernel`s of `model`, each once, in the order of its layers."""
     found = {}
-    for layer, path in _walk(model, ()):
+    for layer, path in walk(model):
         for variable in _own_variables(layer):
             if variable.name in PRUNABLE + BY_NAME_ONLY:
                 kernel = found.setdefault(id(variable), Kernel(variable, layer))
@@ -96,9 +96,7 @@ def match(kernels, constraints):
         chosen = [
             (kernel, constraints[key])
             for kernel in kernels
-            for key in [
-                next((k for k in constraints if matches(k, kernel)), None)
-            ]
+            for key in [next((k for k in constraints if matches(k, kernel)), None)]
             if key is not None and kernel.variable.trainable
         ]
     if not chosen:
@@ -156,11 +154,11 @@ def _listing(kernels):
     return [kernel.path for kernel in kernels]
 
 
-def _walk(layer, path):
+def walk(layer, path=()):
     """Yield `(layer, path)` for a layer and all that it holds, in order."""
     yield layer, path
     for child in _children(layer):
-        yield from _walk(child, (*path, child.name))
+        yield from walk(child, (*path, child.name))
 
 
 def _children(layer):

@@ -1,0 +1,106 @@
+"""The scripts, run as a user runs them."""
+
+import csv
+import json
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
+SPARSITY = {"fc1": 0.9, "fc2": 0.8, "fc3": 0.5}
+
+
+def run(folder, script, *options):
+    command = [sys.executable, EXAMPLES / script, *options]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def succeed(folder, script, *options):
+    process = run(folder, script, *options)
+    assert process.returncode == 0, process.stderr
+    return process.stdout + process.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Everything that the scripts make, of a network small enough for a test."""
+    folder = tmp_path_factory.mktemp("examples")
+    succeed(folder, "train_dense.py", "--model=lenet300", "--epochs=8")
+    succeed(
+        folder,
+        "prune_admm.py",
+        "--sparsity=" + ",".join(f"{k}={v}" for k, v in SPARSITY.items()),
+        "--admm_epochs=4",
+        "--retrain_epochs=3",
+        "--update_freq=5",
+        "--rho_end=1e-2",
+        "--history_path=history.csv",
+        "--picture_path=convergence.png",
+        "--report_path=report.json",
+        "--backup_dir=backup",
+    )
+    succeed(folder, "export_tflite.py")
+    return folder
+
+
+def test_pruned_model_is_a_plain_one_with_exact_counts(folder):
+    model = keras.saving.load_model(folder / "sparse.keras")
+    for name, sparsity in SPARSITY.items():
+        kernel = model.get_layer(name).kernel.numpy()
+        expected = kernel.size - round(sparsity * kernel.size)
+        assert np.count_nonzero(kernel) == expected
+
+
+def test_history_has_all_epochs_and_all_columns(folder):
+    rows = list(csv.DictReader((folder / "history.csv").read_text().splitlines()))
+    assert [int(row["epoch"]) for row in rows] == list(range(7))
+    rho = [float(row["rho"]) for row in rows]
+    assert min(rho[:4]) > 0.0 and rho[4:] == [0.0] * 3
+    assert float(rows[3]["admm_primal_rel"]) > 0.0
+
+
+def test_picture_is_a_png_and_nothing_temporary_is_left(folder):
+    assert (folder / "convergence.png").read_bytes().startswith(b"\x89PNG")
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "dense.keras", "sparse.keras", "sparse.tflite", "history.csv",
+        "convergence.png", "report.json",
+    }  # fmt: skip
+
+
+def test_tflite_file_is_as_accurate_as_the_report_says(folder):
+    report = json.loads((folder / "report.json").read_text())
+    printed = succeed(folder, "evaluate_tflite.py", "--tflite_path=sparse.tflite")
+    assert f"test accuracy {report['test']:.4f}" in printed
+    assert report["test"] > 0.7
+
+
+@pytest.mark.parametrize(
+    "script, options, message",
+    [
+        ("prune_admm.py", ["--sparsity=fc9=0.5"], "'fc9', which matches none of"),
+        ("prune_admm.py", ["--sparsity=fc1=1.5"], "[0, 1]"),
+        ("prune_admm.py", ["--sparsity=fc1=0.5", "--rho_end=-1"], "rho_end"),
+        ("prune_admm.py", ["--save_path=no/such/sparse.keras"], "can be written"),
+        ("prune_admm.py", ["--picture_path=x.png"], "--history_path"),
+        ("train_dense.py", ["--data_path=bad.npz"], "without ['y_train', 'x_test'"),
+        ("train_dense.py", ["--save_path=no/such/dense.keras"], "can be written"),
+        ("export_tflite.py", ["--tflite_path=no/such.tflite"], "can be written"),
+    ],
+)
+def test_bad_input_is_one_clear_error_and_nothing_is_written(
+    folder, script, options, message
+):
+    np.savez(folder / "bad.npz", x_train=np.zeros((4, 28, 28), "uint8"))
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    process = run(folder, script, *options)
+    after = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    (folder / "bad.npz").unlink()
+    assert process.returncode != 0
+    assert message in process.stderr
+    assert "Epoch 1" not in process.stdout
+    assert before == after
