@@ -71,8 +71,7 @@ class ADMMModel(keras.Model):
         self.model = model
         self.schedule = schedule
         self._slots = Slots(
-            Slot(kernel, constraint, self.add_weight)
-            for kernel, constraint in matched
+            Slot(kernel, constraint, self.add_weight) for kernel, constraint in matched
         )
         self._rho = self._add_state("rho")
         self._residuals = self._add_state("residuals", shape=(len(RESIDUALS),))
@@ -140,8 +139,7 @@ class ADMMModel(keras.Model):
     def penalty(self):
         """`sum_i rho/2 ||W_i - Z_i + U_i||_F^2`, a scalar tensor."""
         return sum(
-            ADMMRegularizer(slot.z, slot.u, self._rho)(slot.w)
-            for slot in self._slots
+            ADMMRegularizer(slot.z, slot.u, self._rho)(slot.w) for slot in self._slots
         )
 
     def train_step(self, data):
@@ -305,9 +303,7 @@ class ADMMModel(keras.Model):
         checkpoints.save(store, self.model, self._slots)
 
     def load_own_variables(self, store):
-        super().load_own_variables(
-            checkpoints.load(store, self.model, self._slots)
-        )
+        super().load_own_variables(checkpoints.load(store, self.model, self._slots))
         self.restored = True
 
     def get_config(self):

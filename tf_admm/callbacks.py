@@ -93,9 +93,7 @@ class ADMMCallback(keras.callbacks.Callback):
             self._catch_up(epoch)
         self.model.epoch = epoch
         self._progress = epoch / self.admm_epochs
-        self._counting = (
-            self.model.phase == ADMM and self.update_freq != "epoch"
-        )
+        self._counting = self.model.phase == ADMM and self.update_freq != "epoch"
         self._updated_at = -self.model.steps_since_update
 
     def _check_replay(self, epoch):
@@ -134,10 +132,7 @@ class ADMMCallback(keras.callbacks.Callback):
             self._hand_over()
 
     def on_train_batch_end(self, batch, logs=None):
-        if (
-            not self._counting
-            or batch + 1 - self._updated_at < self.update_freq
-        ):
+        if not self._counting or batch + 1 - self._updated_at < self.update_freq:
             return
         self.model.dual_update(self._t(batch + 1))
         self._updated_at = batch + 1

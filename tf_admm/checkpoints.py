@@ -25,9 +25,7 @@ def describe(model, slots):
             {
                 "kernel": places[id(slot.w)],
                 "shape": list(slot.w.shape),
-                "constraint": keras.saving.serialize_keras_object(
-                    slot.constraint
-                ),
+                "constraint": keras.saving.serialize_keras_object(slot.constraint),
             }
             for slot in slots
         ]

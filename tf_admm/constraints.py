@@ -28,9 +28,7 @@ class MaskConstraint(keras.constraints.Constraint):
         Returns:
             Boolean tensor of the shape of `w`, `True` where `w` is kept.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} must implement `mask(w)`."
-        )
+        raise NotImplementedError(f"{type(self).__name__} must implement `mask(w)`.")
 
     def __call__(self, w):
         w = ops.convert_to_tensor(w)
@@ -115,15 +113,11 @@ def largest(x, k):
     threshold = ops.zeros((), dtype=integer)
     for bit in reversed(range(top + 1)):
         candidate = threshold + ops.cast(2**bit, integer)
-        threshold = ops.where(
-            _count(magnitude >= candidate) >= k, candidate, threshold
-        )
+        threshold = ops.where(_count(magnitude >= candidate) >= k, candidate, threshold)
     above = magnitude > threshold
     ties = magnitude == threshold
     rank = ops.cumsum(ops.cast(ties, "int32"))
-    return ops.logical_or(
-        above, ops.logical_and(ties, rank <= k - _count(above))
-    )
+    return ops.logical_or(above, ops.logical_and(ties, rank <= k - _count(above)))
 
 
 def _count(mask):
