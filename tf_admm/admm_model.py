@@ -95,22 +95,22 @@ class ADMMModel(keras.Model):
     @property
     def phase(self):
         """`"dense"`, `"admm"` or `"retraining"`."""
-        return PHASES[int(self._phase)]
+        return PHASES[_number(self._phase)]
 
     @property
     def rho(self):
         """rho in force, a float."""
-        return float(self._rho)
+        return _number(self._rho)
 
     @property
     def steps_since_update(self):
         """W-steps since the last update of Z and U."""
-        return int(self._steps)
+        return _number(self._steps)
 
     @property
     def epoch(self):
         """The epoch that last began, as `ADMMCallback` notes it."""
-        return int(self._epoch)
+        return _number(self._epoch)
 
     @epoch.setter
     def epoch(self, epoch):
@@ -124,8 +124,8 @@ class ADMMModel(keras.Model):
         rho ||Z - Z_old||`, `admm_primal_rel = ||W - Z|| / max(||W||, ||Z||)`
         and `admm_dual_rel = ||Z - Z_old|| / ||Z||`. 0.0 in retraining.
         """
-        values = ops.convert_to_numpy(self._residuals).tolist()
-        return dict(zip(RESIDUALS, values))
+        values = ops.convert_to_numpy(ops.convert_to_tensor(self._residuals))
+        return dict(zip(RESIDUALS, values.tolist()))
 
     @property
     def output_names(self):
@@ -231,8 +231,14 @@ class ADMMModel(keras.Model):
             t: float in [0, 1], the progress of the ADMM phase.
 
         Raises:
+            RuntimeError: outside of the ADMM phase.
             ValueError: if a kernel is not finite; nothing has changed then.
         """
+        if self.phase != ADMM:
+            raise RuntimeError(
+                "Expected the ADMM phase, which `begin()` starts and `finalize()` "
+                f"ends. Received: the {self.phase} phase"
+            )
         self._check_finite()
         rho, new_rho = self.rho, float(self.schedule(t))
         previous = [ops.copy(slot.z) for slot in self._slots]
@@ -320,3 +326,8 @@ class ADMMModel(keras.Model):
         model = keras.saving.deserialize_keras_object(config.pop("model"))
         constraints = checkpoints.constraints(model, config.pop("constraints"))
         return cls(model, constraints, **config)
+
+
+def _number(variable):
+    # Also for the mirrored variables of a `tf.distribute` strategy.
+    return ops.convert_to_numpy(ops.convert_to_tensor(variable)).item()

@@ -8,6 +8,8 @@ member,
 A sparsity pattern fills one hole, `mask(w)`.
 """
 
+import numbers
+
 import keras
 from keras import ops
 
@@ -125,13 +127,9 @@ def _count(mask):
 
 
 def _fraction(value):
-    try:
-        fraction = float(value)
-    except (TypeError, ValueError):
-        fraction = -1.0
-    if not 0.0 <= fraction <= 1.0:
+    if not isinstance(value, numbers.Real) or not 0.0 <= value <= 1.0:
         raise ValueError(
             "Invalid value for argument `sparsity`. Expected a number in "
             f"[0, 1], the fraction of zeros. Received: sparsity={value}"
         )
-    return fraction
+    return float(value)

@@ -7,6 +7,7 @@ not those.
 """
 
 import math
+import numbers
 
 import keras
 
@@ -94,14 +95,10 @@ def get(identifier):
 
 
 def _number(name, value, minimum):
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not minimum <= number < math.inf:
+    if not isinstance(value, numbers.Real) or not minimum <= value < math.inf:
         kind = "positive" if minimum > 0.0 else "non-negative"
         raise ValueError(
             f"Invalid value for argument `{name}`. Expected a finite, {kind} "
             f"number or a `tf_admm.schedules.Schedule`. Received: {name}={value}"
         )
-    return number
+    return float(value)
