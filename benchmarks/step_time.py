@@ -12,12 +12,13 @@ import sys
 import time
 import warnings
 
-from absl import app
-from absl import flags
 import keras
 import numpy as np
+from absl import app
+from absl import flags
 from rich.console import Console
 from rich.table import Table
+
 import tf_admm
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "examples"))
@@ -39,9 +40,7 @@ def build(jit_compile, wrap):
     if wrap:
         sets = {k: tf_admm.constraints.Sparsity(s) for k, s in SPARSITY.items()}
         model = tf_admm.ADMMModel(model, sets, rho=1e-3)
-    model.compile(
-        "adam", common.loss(), metrics=["accuracy"], jit_compile=jit_compile
-    )
+    model.compile("adam", common.loss(), metrics=["accuracy"], jit_compile=jit_compile)
     return model
 
 

@@ -5,11 +5,11 @@ python evaluate_tflite.py --tflite_path=sparse.tflite --dataset=digits
 
 import os
 
+import numpy as np
 from absl import app
 from absl import flags
 from absl import logging
 from ai_edge_litert.interpreter import Interpreter
-import numpy as np
 
 import common
 import datasets

@@ -3,10 +3,10 @@
 python export_tflite.py --model_path=sparse.keras --tflite_path=sparse.tflite
 """
 
+import keras
 from absl import app
 from absl import flags
 from absl import logging
-import keras
 
 import common
 import tf_admm

@@ -57,7 +57,10 @@ flags.DEFINE_string("backup_dir", None, "Folder for going on after a kill.")
 def constraints():
     """The `--sparsity` flag as a mapping from layers to sets."""
     pairs = [entry.rpartition("=") for entry in FLAGS.sparsity]
-    return {name: tf_admm.constraints.Sparsity(float(fraction)) for name, _, fraction in pairs}
+    return {
+        name: tf_admm.constraints.Sparsity(float(fraction))
+        for name, _, fraction in pairs
+    }
 
 
 def schedule():

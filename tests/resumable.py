@@ -17,7 +17,6 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "examples"))
 
 import datasets  # noqa: E402
-
 import tf_admm  # noqa: E402
 
 ADMM_EPOCHS, EPOCHS = 3, 6

@@ -36,7 +36,7 @@ CASES = {
         lambda size, s=s: oracles.kept_naive(s, size),
         oracles.sparsity_naive,
     )
-    for s in (0.0, 0.3, 0.5, 0.92, 1.0)
+    for s in (0.0, 0.3, 0.92, 1.0)
 }
 case = pytest.mark.parametrize("constraint, count, naive", CASES.values(), ids=CASES)
 shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -122,14 +122,25 @@ def test_dtype_is_kept(constraint, count, naive, dtype):
 
 @case
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_eager_equals_compiled(constraint, count, naive, dtype):
-    graph = tf.function(constraint.__call__)
-    compiled = tf.function(constraint.__call__, jit_compile=True)
+def test_eager_equals_graph(constraint, count, naive, dtype):
+    check_compiled(constraint, dtype, jit_compile=False)
+
+
+@case
+def test_eager_equals_jit(constraint, count, naive):
+    check_compiled(constraint, "float32", jit_compile=True)
+
+
+@pytest.mark.parametrize("dtype", sorted(set(DTYPES) - {"float32"}))
+def test_eager_equals_jit_of_other_dtypes(dtype):
+    check_compiled(Sparsity(0.3), dtype, jit_compile=True)
+
+
+def check_compiled(constraint, dtype, jit_compile):
+    compiled = tf.function(constraint.__call__, jit_compile=jit_compile)
     for w in (normal((6, 5)), *tied((6, 5))):
         w = tf.cast(w, dtype)
-        eager = constraint(w).numpy()
-        np.testing.assert_array_equal(graph(w).numpy(), eager)
-        np.testing.assert_array_equal(compiled(w).numpy(), eager)
+        np.testing.assert_array_equal(compiled(w).numpy(), constraint(w).numpy())
 
 
 @case
@@ -148,10 +159,9 @@ def test_as_kernel_constraint(constraint, count, naive):
     model = keras.Sequential(
         [keras.Input((6,)), keras.layers.Dense(5, kernel_constraint=constraint)]
     )
-    bias = model.layers[0].bias
     model.compile("sgd", "mse")
     model.fit(normal((8, 6)), normal((8, 5), seed=1), verbose=0)
-    kernel = model.layers[0].kernel.numpy()
+    kernel, bias = model.layers[0].get_weights()
     assert np.count_nonzero(kernel) == count(30)
     assert np.count_nonzero(bias) == 5
 
@@ -223,7 +233,7 @@ arrays = st.one_of(
 sparsities = st.floats(0.0, 1.0)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(arrays, sparsities)
 def test_any_array_at_any_sparsity(w, sparsity):
     constraint = Sparsity(sparsity)
@@ -235,7 +245,7 @@ def test_any_array_at_any_sparsity(w, sparsity):
     np.testing.assert_array_equal(z.view("int32"), expected.view("int32"))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(arrays, sparsities, st.sampled_from(DTYPES))
 def test_any_array_of_any_dtype(w, sparsity, dtype):
     # Some denormals and huge values are 0.0 and infinity in another dtype.

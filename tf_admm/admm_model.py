@@ -138,9 +138,11 @@ class ADMMModel(keras.Model):
 
     def penalty(self):
         """`sum_i rho/2 ||W_i - Z_i + U_i||_F^2`, a scalar tensor."""
-        return sum(
+        penalties = [
             ADMMRegularizer(slot.z, slot.u, self._rho)(slot.w) for slot in self._slots
-        )
+        ]
+        # Kernels may differ in precision.
+        return sum(ops.cast(penalty, "float32") for penalty in penalties)
 
     def train_step(self, data):
         """One step of the W-update; under the mask, one of retraining."""

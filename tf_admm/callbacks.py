@@ -132,10 +132,13 @@ class ADMMCallback(keras.callbacks.Callback):
             self._hand_over()
 
     def on_train_batch_end(self, batch, logs=None):
-        if not self._counting or batch + 1 - self._updated_at < self.update_freq:
+        if not self._counting:
             return
-        self.model.dual_update(self._t(batch + 1))
-        self._updated_at = batch + 1
+        # The last of several steps an execution may lie beyond the epoch's end.
+        done = min(batch + 1, self.params["steps"] or batch + 1)
+        if done - self._updated_at >= self.update_freq:
+            self.model.dual_update(self._t(done))
+            self._updated_at = done
 
     def _t(self, steps):
         """Progress of the ADMM phase, `steps` into the epoch."""

@@ -8,6 +8,8 @@ import re
 
 import keras
 
+from tf_admm.constraints import MaskConstraint
+
 #: Names under which Keras layers keep what can be pruned.
 PRUNABLE = (
     "kernel",
@@ -81,18 +83,20 @@ def match(kernels, constraints):
             full; the name of a composite layer covers the kernels under it.
 
     Raises:
-        ValueError: if a key matches nothing, or nothing trainable, or if what
+        ValueError: if what is given as a constraint is none, if a key matches nothing, or nothing trainable, or if what
             it matches can't be told apart by its path.
     """
     if not isinstance(constraints, dict):
+        _check_constraint("constraints", constraints)
         chosen = [
             (kernel, constraints)
             for kernel in kernels
             if kernel.variable.trainable and not kernel.by_name_only
         ]
     else:
-        for key in constraints:
+        for key, constraint in constraints.items():
             _check_key(key, kernels)
+            _check_constraint(f"constraints[{key!r}]", constraint)
         chosen = [
             (kernel, constraints[key])
             for kernel in kernels
@@ -117,9 +121,17 @@ def matches(key, kernel):
         return False
     try:
         pattern = re.compile(key)
-    except re.error:
+    except (re.error, TypeError):
         return False
     return any(pattern.fullmatch(name) for name in names)
+
+
+def _check_constraint(name, constraint):
+    if not isinstance(constraint, MaskConstraint):
+        raise ValueError(
+            f"Expected `{name}` to be a constraint of `tf_admm.constraints`, such "
+            f"as `Sparsity(0.9)`. Received: {name}={constraint}"
+        )
 
 
 def _check_key(key, kernels):

@@ -25,8 +25,8 @@ class ADMMRegularizer(keras.regularizers.Regularizer):
         self.rho = rho
 
     def __call__(self, w):
-        w = keras.ops.cast(w, self.z.dtype)
-        return updates.penalty(w, self.z, self.u, self.rho)
+        w, rho = (keras.ops.cast(x, self.z.dtype) for x in (w, self.rho))
+        return updates.penalty(w, self.z, self.u, rho)
 
     def get_config(self):
         raise ValueError(

@@ -14,6 +14,8 @@ References: Boyd et al., 2011, doi:10.1561/2200000016, sections 3.1.1 and 3.3;
 Zhang et al., 2018, arXiv:1804.03294, section 3.
 """
 
+import math
+
 from keras import ops
 
 
@@ -52,7 +54,8 @@ def residuals(w, z, previous, rho):
 
     Returns:
         Floats `(||w - z||, rho ||z - previous||, ||w - z|| / max(||w||, ||z||),
-        ||z - previous|| / ||z||)`; 0 / 0 counts as 0.
+        ||z - previous|| / ||z||)`; 0 / 0 counts as 0, and anything else
+        over 0 as infinity.
     """
     gap = norm(a - b for a, b in zip(w, z))
     moved = norm(a - b for a, b in zip(z, previous))
@@ -67,8 +70,10 @@ def residuals(w, z, previous, rho):
 
 def norm(tensors):
     """Euclidean norm over all entries of several tensors, a float."""
-    return float(ops.sqrt(sum(ops.sum(ops.square(t)) for t in tensors)))
+    return math.sqrt(sum(float(ops.sum(ops.square(t))) for t in tensors))
 
 
 def _ratio(a, b):
-    return a / b if a > 0.0 else 0.0
+    if b == 0.0:
+        return math.inf if a > 0.0 else 0.0
+    return a / b

@@ -1,0 +1,516 @@
+"""`tf_admm.export.to_tflite`: real conversions, real runtimes."""
+
+import gzip
+import os
+import sys
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+from tf_admm.export import tflite
+from tf_admm.export import to_tflite
+from tf_admm.export.signature import Signature
+
+L = keras.layers
+
+
+@keras.saving.register_keras_serializable(package="test_export")
+class Subclassed(keras.Model):
+    """Takes a dict and gives a dict, of two outputs of one shape."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.shared = L.Dense(16, activation="relu")
+        self.heads = {"up": L.Dense(3), "down": L.Dense(3)}
+        self.up, self.down = self.heads["up"], self.heads["down"]
+
+    def call(self, inputs, training=None):
+        h = self.shared(inputs["b"]) - self.shared(inputs["a"])
+        return {"up": self.up(h), "down": self.down(h)}
+
+
+def mlp():
+    return keras.Sequential(
+        [L.Input((32,)), L.Dense(64, activation="relu"), L.Dense(10)]
+    )
+
+
+def lenet():
+    return keras.Sequential(
+        [
+            L.Input((28, 28, 1)),
+            L.Conv2D(20, 5, activation="relu"),
+            L.MaxPooling2D(),
+            L.Conv2D(50, 5, activation="relu"),
+            L.MaxPooling2D(),
+            L.Flatten(),
+            L.Dense(500, activation="relu"),
+            L.Dropout(0.5),
+            L.Dense(10, activation="softmax"),
+        ]
+    )
+
+
+def conv1d():
+    return keras.Sequential(
+        [L.Input((24, 8)), L.Conv1D(16, 3), L.ReLU(), L.Flatten(), L.Dense(4)]
+    )
+
+
+def separable():
+    return keras.Sequential(
+        [
+            L.Input((12, 12, 8)),
+            L.DepthwiseConv2D(3),
+            L.BatchNormalization(),
+            L.SeparableConv2D(16, 3),
+            L.Conv2DTranspose(8, 3),
+            L.GlobalAveragePooling2D(),
+            L.Dense(4),
+        ]
+    )
+
+
+def residual():
+    x = L.Input((8, 8, 8), name="image")
+    h = L.Conv2D(8, 3, padding="same", activation="relu")(x)
+    return keras.Model(x, L.Dense(3)(L.GlobalMaxPooling2D()(L.Add()([x, h]))))
+
+
+def nested():
+    x = L.Input((32,))
+    inner = keras.Sequential([L.Input((32,)), L.Dense(32, activation="tanh")])
+    return keras.Model(x, L.Dense(5)(inner(inner(x))))
+
+
+def several():
+    a, b = L.Input((16,), name="z in"), L.Input((16,), name="A-in")
+    h = L.Concatenate()([L.Dense(8)(a), L.Dense(8, activation="relu")(b)])
+    return keras.Model([a, b], [L.Dense(3, name="zz")(h), L.Dense(3, name="aa")(h)])
+
+
+def dicts():
+    a, b = L.Input((16,), name="q"), L.Input((16,), name="k")
+    h = L.Concatenate()([L.Dense(8)(a), L.Dense(8)(b)])
+    head = L.Dense(3)(h)
+    outputs = {"z": [L.Dense(3)(h), head], "a": L.Dense(3)(h), "same": head}
+    return keras.Model({"q": a, "k": b}, outputs)
+
+
+def attention():
+    x = L.Input((6, 16))
+    h = L.LayerNormalization()(x + L.MultiHeadAttention(2, 8)(x, x))
+    return keras.Model(x, L.Dense(4)(h))
+
+
+def lstm():
+    return keras.Sequential([L.Input((5, 16)), L.LSTM(32), L.Dense(3)])
+
+
+def embedding():
+    return keras.Sequential(
+        [
+            L.Input((6,), dtype="int32"),
+            L.Embedding(20, 8),
+            L.Flatten(),
+            L.Dense(16),
+        ]
+    )
+
+
+def subclassed():
+    model = Subclassed()
+    x = np.zeros((2, 16), "float32")
+    model({"a": x, "b": x})
+    return model
+
+
+def fixed_batch():
+    x = L.Input(batch_shape=(2, 16))
+    return keras.Model(x, L.Dense(16)(keras.ops.reshape(x, (2, 4, 4))[:, 0]))
+
+
+MODELS = [
+    mlp,
+    conv1d,
+    separable,
+    residual,
+    nested,
+    several,
+    dicts,
+    attention,
+    lstm,
+    embedding,
+    subclassed,
+    fixed_batch,
+]
+
+
+def prune(model, sparsity):
+    """Zeroes the smallest |w| of each kernel; biases become non-zero."""
+    rng = np.random.default_rng(1)
+    for variable in model.trainable_variables:
+        w = np.asarray(variable.numpy())
+        if w.ndim > 1:
+            flat = w.reshape(-1).copy()
+            order = np.argsort(np.abs(flat))
+            flat[order[: round(sparsity * w.size)]] = 0.0
+            variable.assign(flat.reshape(w.shape))
+        else:
+            variable.assign(w + rng.uniform(0.1, 0.2, w.shape))
+    return model
+
+
+def inputs_of(model, rows):
+    """Random inputs unlike those of the library, as a flat list."""
+    rng = np.random.default_rng(7)
+    signature = Signature(model)
+    flat = []
+    for shape, dtype in zip(signature.shapes, signature.dtypes):
+        x = rng.uniform(-2, 2, (rows, *shape[1:]))
+        flat.append(np.abs(x).astype(dtype) if "int" in dtype else x)
+    return [x if "int" in str(x.dtype) else x.astype("float32") for x in flat]
+
+
+def run(data, names, flat, delegate=True):
+    """Runs a file in TensorFlow's or LiteRT's interpreter, by names."""
+    from ai_edge_litert import interpreter as litert
+
+    kind = (
+        litert.OpResolverType.AUTO
+        if delegate
+        else litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    runner = litert.Interpreter(
+        model_content=data, experimental_op_resolver_type=kind
+    ).get_signature_runner()
+    return runner(**dict(zip(names, flat)))
+
+
+def stock(model):
+    """What the stock converter makes of `model`, asked for sparse storage."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+    return converter.convert()
+
+
+def stock_output(data, x):
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(model_content=data).get_signature_runner()
+    (name,) = runner.get_input_details()
+    return runner(**{name: x})["output_0"]
+
+
+def sparse_tensors(path):
+    """An independent oracle: quoted by the interpreter, subgraph by subgraph."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path))
+    return [
+        detail["name"]
+        for graph in range(interpreter.num_subgraphs())
+        for detail in interpreter.get_tensor_details(graph)
+        if detail["sparsity_parameters"]
+    ]
+
+
+def export(model, path, **kwargs):
+    """The report, and the texts of the warnings of `to_tflite`."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        report = to_tflite(model, path, **kwargs)
+    return report, [str(w.message) for w in caught if "dense" in str(w.message)]
+
+
+@pytest.mark.parametrize(
+    "build, sparsity",
+    [(mlp, 0.0), (several, 0.0), *((build, 0.8) for build in MODELS)],
+)
+def test_file_agrees_with_keras(build, sparsity, tmp_path):
+    model = prune(build(), sparsity)
+    path = tmp_path / "model.tflite"
+    report, caught = export(model, path)
+    assert len(caught) == (report.fallback is not None)
+    assert_agrees(model, path, report)
+    if sparsity == 0.0:
+        assert report.ratio == 1 and "smaller" in report.fallback
+    assert list(report.sparse_tensors) == sparse_tensors(path)
+    assert os.listdir(tmp_path) == ["model.tflite"]
+
+
+def assert_agrees(model, path, report):
+    rows = report.batch or 3
+    flat = inputs_of(model, rows)
+    signature = Signature(model)
+    expected = model(signature.pack(flat), training=False)
+    expected = keras.tree.flatten_with_path(expected)
+    for delegate in (True, False):
+        found = run(path.read_bytes(), signature.names, flat, delegate)
+        assert len(found) == len(expected)
+        for where, y in expected:
+            key = "_".join(map(str, where or (0,)))
+            name = key if not key[0].isdigit() else f"output_{key}"
+            np.testing.assert_allclose(found[name], y, atol=2e-5, rtol=1e-5)
+
+
+def test_names_of_inputs_and_outputs(tmp_path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    for build, inputs, outputs in [
+        (mlp, ["input_0"], ["output_0"]),
+        (several, ["A_in", "z_in"], ["output_0", "output_1"]),
+        (dicts, ["k", "q"], ["a", "same", "z_0", "z_1"]),
+        (subclassed, ["a", "b"], ["down", "up"]),
+    ]:
+        to_tflite(build(), tmp_path / "x.tflite", sparse=False)
+        interpreter = Interpreter(model_path=str(tmp_path / "x.tflite"))
+        signature = interpreter.get_signature_list()["serving_default"]
+        assert sorted(signature["inputs"]) == inputs
+        assert sorted(signature["outputs"]) == outputs
+
+
+def test_inputs_and_outputs_are_not_mixed_up(tmp_path):
+    model = several()
+    path = tmp_path / "x.tflite"
+    to_tflite(model, path, sparse=False)
+    z, a = inputs_of(model, 3)
+    found = run(path.read_bytes(), ["z_in", "A_in"], [z, a])
+    zz, aa = model([z, a])
+    np.testing.assert_allclose(found["output_0"], zz, atol=1e-5)
+    np.testing.assert_allclose(found["output_1"], aa, atol=1e-5)
+    assert np.abs(zz - aa).max() > 0.1
+
+
+def test_lenet_at_the_papers_sparsity(tmp_path):
+    model = prune(lenet(), 0.9865)
+    path = tmp_path / "lenet.tflite"
+    report, caught = export(model, path)
+    assert not caught and report.fallback is None
+    assert_agrees(model, path, report)
+    assert report.batch is None
+    assert report.ratio > 15
+    assert len(report.sparse_tensors) == 4
+    assert list(report.sparse_tensors) == sparse_tensors(path)
+    data = path.read_bytes()
+    assert report.path == str(path)
+    assert report.bytes == os.path.getsize(path)
+    assert report.gzip_bytes == len(gzip.compress(data, 9))
+    dense = to_tflite(model, tmp_path / "dense.tflite", sparse=False)
+    assert dense.fallback is None and dense.sparse_tensors == ()
+    assert report.dense_bytes == dense.bytes == dense.dense_bytes
+    assert report.dense_gzip_bytes == dense.gzip_bytes
+    for value in (report.path, f"{report.bytes:,}", f"{report.ratio:.2f}"):
+        assert value in str(report)
+
+
+def test_batch_sizes(tmp_path):
+    called = keras.Sequential([L.Dense(4)])
+    called(np.zeros((2, 8), "float32"))
+    for model, batch in [
+        (mlp(), None),
+        (called, None),
+        (fixed_batch(), 2),
+        (lstm(), 1),
+    ]:
+        report = to_tflite(model, tmp_path / "x.tflite", sparse=False)
+        assert report.batch == batch
+
+
+def test_samples_give_the_inputs_of_a_subclassed_model(tmp_path):
+    class Tokens(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.table, self.head = L.Embedding(50, 4), L.Dense(3)
+
+        def call(self, ids):
+            return self.head(self.table(ids))
+
+    model = Tokens()
+    ids = np.arange(40, dtype="int32").reshape(5, 8)
+    model(ids)
+    path = tmp_path / "x.tflite"
+    to_tflite(model, path, sparse=False, samples=ids)
+    (found,) = run(path.read_bytes(), ["input_0"], [ids]).values()
+    np.testing.assert_allclose(found, model(ids), atol=1e-5)
+
+
+def test_several_positional_inputs_are_refused(tmp_path):
+    class Two(keras.Model):
+        def call(self, x, y):
+            return x + y
+
+    model = Two()
+    model(np.zeros((2, 8), "float32"), np.zeros((2, 8), "float32"))
+    with pytest.raises(ValueError, match="one structure of inputs"):
+        to_tflite(model, tmp_path / "x.tflite")
+
+
+@pytest.mark.parametrize("columns", [10, 30])
+def test_dropped_columns(columns, tmp_path):
+    layer = L.Dense(128)
+    model = prune(keras.Sequential([L.Input((columns,)), layer]), 0.99)
+    x = inputs_of(model, 4)[0]
+    expected = model(x).numpy()
+    wrong = stock_output(stock(model), x)
+    assert np.abs(wrong - expected).max() > 1e-3
+
+    path = tmp_path / "model.tflite"
+    report, caught = export(model, path)
+    assert len(caught) == 1 and "differ" in caught[0]
+    assert "differ" in report.fallback
+    assert report.ratio == 1 and report.sparse_tensors == ()
+    assert_agrees(model, path, report)
+
+
+def test_dropped_columns_that_the_samples_dont_show(tmp_path):
+    model = prune(keras.Sequential([L.Input((30,)), L.Dense(128)]), 0.99)
+    samples = inputs_of(model, 4)[0]
+    samples[:, 28:] = 0.0
+    shown = stock_output(stock(model), samples)
+    np.testing.assert_allclose(shown, model(samples), atol=1e-5)
+
+    path = tmp_path / "model.tflite"
+    report, caught = export(model, path, samples=samples)
+    assert len(caught) == 1 and "blocks" in report.fallback
+    assert_agrees(model, path, report)
+
+
+def test_samples_are_what_is_compared(tmp_path):
+    x = L.Input((4,))
+    model = keras.Model(x, L.Dense(2)(keras.ops.log(x)))
+    path = tmp_path / "model.tflite"
+    with pytest.raises(ValueError, match="finite.*`samples`"):
+        to_tflite(model, path)
+    samples = np.full((3, 4), 2.0)
+    assert to_tflite(model, path, sparse=False, samples=samples).bytes
+    assert path.exists()
+
+
+def test_mixed_precision_computes_in_float32(tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = prune(lstm(), 0.5)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    policies = [layer.dtype_policy.name for layer in model.layers]
+    path = tmp_path / "model.tflite"
+    report = to_tflite(model, path, sparse=False)
+    assert [layer.dtype_policy.name for layer in model.layers] == policies
+    assert policies == ["mixed_float16"] * 2
+    reference = lstm()
+    reference.set_weights(model.get_weights())
+    assert_agrees(reference, path, report)
+    x = inputs_of(model, 1)
+    (found,) = run(path.read_bytes(), ["input_0"], x).values()
+    np.testing.assert_allclose(found, model(x[0]), atol=2e-2)
+
+
+def test_existing_file_survives_a_failing_conversion(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"precious")
+    x = L.Input((8,))
+    model = keras.Model(x, keras.ops.erfinv(keras.ops.tanh(x)))
+    with pytest.raises(RuntimeError, match="Erfinv.*Nothing was written") as info:
+        to_tflite(model, path)
+    assert info.value.__cause__ is not None
+    assert path.read_bytes() == b"precious"
+    assert os.listdir(tmp_path) == ["model.tflite"]
+
+
+def test_existing_file_survives_a_wrong_dense_file(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"precious")
+    x = L.Input((8,))
+    # Never twice the same, so that no file can agree with it.
+    noise = L.Lambda(lambda x: x + keras.random.normal((8,)))
+    with pytest.raises(RuntimeError, match="agrees with it"):
+        to_tflite(keras.Model(x, noise(x)), path)
+    assert path.read_bytes() == b"precious"
+
+
+def test_existing_file_survives_a_failing_disk(tmp_path, monkeypatch):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"precious")
+
+    def fail(*_):
+        raise OSError("disk")
+
+    for name in ("fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(tflite.os, name, fail)
+            with pytest.raises(OSError, match="disk"):
+                to_tflite(mlp(), path, sparse=False)
+        assert path.read_bytes() == b"precious"
+        assert os.listdir(tmp_path) == ["model.tflite"]
+
+
+def test_existing_file_is_replaced(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"old")
+    report = to_tflite(mlp(), path, sparse=False)
+    assert os.path.getsize(path) == report.bytes > 3
+
+
+class Unbuilt(keras.Model):
+    pass
+
+
+@pytest.mark.parametrize(
+    "model, path, error, message",
+    [
+        (lambda: "model", "a.tflite", TypeError, "`keras.Model`.*'model'"),
+        (lambda: L.Dense(3), "a.tflite", TypeError, "`keras.Model`"),
+        (Unbuilt, "a.tflite", ValueError, "to be built"),
+        (mlp, "", ValueError, "to name a file"),
+        (mlp, "folder", ValueError, "to name a file"),
+        (mlp, "missing/a.tflite", ValueError, "to exist"),
+        (mlp, 3, TypeError, "string or a path. Received: path=3"),
+    ],
+)
+def test_bad_model_or_path(model, path, error, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(error, match=message):
+        to_tflite(model(), path)
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_read_only_folder(tmp_path, monkeypatch):
+    # A superuser can write anywhere, so the system's answer is simulated.
+    monkeypatch.setattr(tflite.os, "access", lambda *_: False)
+    with pytest.raises(ValueError, match="to be writable"):
+        to_tflite(mlp(), tmp_path / "a.tflite")
+
+
+@pytest.mark.parametrize(
+    "build, samples, message",
+    [
+        (mlp, np.zeros((4, 31)), "shapes"),
+        (mlp, np.zeros((0, 32)), "rows"),
+        (mlp, {"x": np.zeros((4, 32))}, "structure"),
+        (several, [np.zeros((4, 16)), np.zeros((3, 16))], "rows"),
+        (several, [np.zeros((4, 16))], "structure"),
+        (fixed_batch, np.zeros((3, 16)), "multiple"),
+    ],
+)
+def test_bad_samples(build, samples, message, tmp_path):
+    with pytest.raises(ValueError, match=f"Expected `samples`.*{message}"):
+        to_tflite(build(), tmp_path / "a.tflite", samples=samples)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_import_is_light():
+    import subprocess
+
+    code = (
+        "import sys, tf_admm.export.report as r; "
+        "assert 'ai_edge_litert' not in sys.modules; "
+        "assert 'tensorflow_model_optimization' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

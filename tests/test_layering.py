@@ -1,0 +1,228 @@
+"""Who imports whom, and what an import does."""
+
+import ast
+import importlib.util
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).parents[1] / "tf_admm"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+#: The level of each module or folder; arrows point down, or sideways within a
+#: level where a module is named before the one that imports it.
+ORDER = [
+    "version",
+    # L0: the mathematics.
+    "constraints",
+    "updates",
+    "schedules",
+    # L1: what stands between it and Keras.
+    "regularizers",
+    "kernels",
+    "masks",
+    "slots",
+    "optimizers",
+    "checks",
+    "checkpoints",
+    # L2
+    "admm_model",
+    "export",
+    # L3
+    "callbacks",
+    # The public face.
+    "__init__",
+]
+L0 = ("constraints", "updates", "schedules")
+#: Where a function may import TensorFlow.
+INSIDE_FUNCTIONS = ("admm_model", "checks")
+QUARANTINED = ("tensorflow_model_optimization", "tf_keras", "ai_edge_litert")
+
+
+def part(file):
+    """`tf_admm/masks.py` -> `masks`; `tf_admm/export/tflite.py` -> `export`."""
+    first = file.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imports(tree):
+    """Yield `(node, dotted name)` of all that is imported below a node."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "Imports are absolute"
+            for alias in node.names:
+                yield node, f"{node.module}.{alias.name}"
+
+
+def at_module_level(tree):
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.Lambda)
+        for node in ast.walk(function)
+    }
+    return [(node, name) for node, name in imports(tree) if id(node) not in inside]
+
+
+each_file = pytest.mark.parametrize(
+    "file", FILES, ids=[str(file.relative_to(PACKAGE)) for file in FILES]
+)
+
+
+@each_file
+def test_imports_point_down(file):
+    level = ORDER.index(part(file))
+    for _, name in imports(ast.parse(file.read_text())):
+        parts = name.split(".")
+        if parts[0] != "tf_admm" or parts[1:2] == [part(file)]:
+            continue
+        assert len(parts) > 1 and parts[1] in ORDER, name
+        assert ORDER.index(parts[1]) < level, f"{file.name} imports {name}"
+
+
+@pytest.mark.parametrize("name", L0)
+def test_the_mathematics_imports_keras_alone(name):
+    tree = ast.parse((PACKAGE / f"{name}.py").read_text())
+    roots = {name.split(".")[0] for _, name in imports(tree)}
+    assert roots <= {"keras", "math", "numbers"}
+
+
+@each_file
+def test_tensorflow_only_where_it_must_be(file):
+    if part(file) == "export":
+        return
+    tree = ast.parse(file.read_text())
+    everywhere = {name for _, name in imports(tree) if is_tensorflow(name)}
+    assert not [name for _, name in at_module_level(tree) if is_tensorflow(name)]
+    assert not everywhere or part(file) in INSIDE_FUNCTIONS
+
+
+def is_tensorflow(name):
+    return name.split(".")[0] == "tensorflow"
+
+
+@each_file
+def test_tf_keras_appears_nowhere(file):
+    """`import tensorflow_model_optimization` makes Keras 2 of `tf.keras`."""
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert (node.value.id, node.attr) not in {
+                ("tf", "keras"),
+                ("tensorflow", "keras"),
+            }
+    assert not [n for _, n in imports(tree) if n.startswith("tensorflow.keras")]
+
+
+@each_file
+def test_export_has_the_awkward_neighbours_to_itself(file):
+    tree = ast.parse(file.read_text())
+    awkward = [n for _, n in imports(tree) if n.split(".")[0] in QUARANTINED]
+    lite = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and (node.value.id, node.attr) == ("tf", "lite")
+    ]
+    assert part(file) == "export" or not (awkward or lite)
+
+
+@each_file
+def test_only_public_keras(file):
+    for _, name in imports(ast.parse(file.read_text())):
+        assert not name.startswith(("keras.src", "tensorflow.python")), name
+
+
+@each_file
+def test_every_file_has_a_docstring(file):
+    assert ast.get_docstring(ast.parse(file.read_text()))
+
+
+# In a process of its own.
+
+
+def python(code, **env):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path(), **env},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def path():
+    return os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
+
+
+IMPORT = """
+import os, sys, warnings
+import keras, tensorflow
+environ, modules = dict(os.environ), set(sys.modules)
+filters, policy = list(warnings.filters), keras.config.dtype_policy().name
+threads = tensorflow.config.threading.get_intra_op_parallelism_threads()
+import tf_admm
+assert dict(os.environ) == environ, "os.environ"
+assert warnings.filters == filters, "warnings"
+assert keras.config.dtype_policy().name == policy, "dtype policy"
+assert keras.__version__.startswith("3."), "Keras"
+assert tensorflow.config.threading.get_intra_op_parallelism_threads() == threads
+for name in ("tensorflow_model_optimization", "tf_keras"):
+    assert name not in sys.modules, name
+"""
+
+
+def test_import_has_no_side_effect():
+    result = python(IMPORT)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""
+
+
+ON_ANOTHER_BACKEND = """
+import keras, numpy as np, tf_admm
+from tf_admm import constraints, schedules, updates
+assert keras.backend.backend() == "{backend}"
+to_numpy, tensor = keras.ops.convert_to_numpy, keras.ops.convert_to_tensor
+half = constraints.Sparsity(0.5)
+for w, expected in (
+    ([1, -3, 2, 0.5], [0, -3, 2, 0]),
+    ([1, -1, 1, -1], [1, -1, 0, 0]),
+    ([0, 0, 0, 0], [0, 0, 0, 0]),
+):
+    got = to_numpy(half(np.array(w, "float32")))
+    np.testing.assert_array_equal(got, np.array(expected, "float32"))
+v = tensor(np.array([[1, -3], [2, 0.5]], "float32"))
+z, u = updates.dual_step(v, half.mask(v))
+np.testing.assert_array_equal(to_numpy(z), [[0, -3], [2, 0]])
+np.testing.assert_array_equal(to_numpy(u), [[1, 0], [0, 0.5]])
+assert float(updates.penalty(v, z, u, 2.0)) == 5.0
+gap, moved, _, _ = updates.residuals([v], [z], [v], 2.0)
+np.testing.assert_allclose([gap, moved], [1.25**0.5, 2 * 1.25**0.5], rtol=1e-6)
+assert schedules.Cosine(0.0, 2.0)(0.5) == 1.0
+model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+try:
+    tf_admm.ADMMModel(model, half)
+except RuntimeError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    "backend, needs", [("numpy", "jax"), ("jax", "jax"), ("torch", "torch")]
+)
+def test_the_mathematics_on_another_backend(backend, needs):
+    """Keras' NumPy backend itself imports JAX."""
+    if importlib.util.find_spec(needs) is None:
+        pytest.skip(f"KERAS_BACKEND={backend} needs {needs}")
+    code = ON_ANOTHER_BACKEND.format(backend=backend)
+    result = python(code, KERAS_BACKEND=backend)
+    assert result.returncode == 0, result.stderr
+    assert "Expected the TensorFlow backend" in result.stdout
+    assert f"Received: {backend}" in result.stdout

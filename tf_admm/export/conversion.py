@@ -1,0 +1,151 @@
+"""Conversion to TFLite, in memory: candidate files and what is wrong with them."""
+
+import contextlib
+import dataclasses
+import io
+import tempfile
+
+import keras
+from absl import logging
+
+from tf_admm.export import report
+from tf_admm.export import runtime
+from tf_admm.export.signature import output_names
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A file in memory, how it compares, and what is wrong with it if any."""
+
+    data: bytes = b""
+    comparison: runtime.Comparison | None = None
+    problem: str | None = None
+    error: Exception | None = None
+
+
+def convert(model, signature, flat, sparse):
+    """Converts a model, and runs what comes out.
+
+    Args:
+        model: the Keras model.
+        signature: its `Signature`.
+        flat: list of inputs to compare on.
+        sparse: whether to try sparse storage.
+
+    Returns:
+        `(dense, small, batch)`: the dense `Candidate`, which agrees with the
+        model; the sparse one, or the dense again if `sparse` is false; the
+        batch size of both, None if any will do.
+
+    Raises:
+        ValueError: if Keras can't run the model on `flat`.
+        RuntimeError: if no dense file agrees with the model.
+    """
+    problems = {}
+    for batch in _batch_sizes(model, signature, flat):
+        cases, names = _cases(model, signature, flat, batch)
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                _save(model, signature, names, batch, folder)
+            except Exception as error:
+                dense = Candidate(problem=_gist(error), error=error)
+            else:
+                dense = _candidate(folder, False, names, cases)
+            if dense.problem is None:
+                small = _sparse(folder, dense, names, cases) if sparse else dense
+                return dense, small, batch
+        problems["any" if batch is None else batch] = dense.problem
+        logging.info("%s, batch %s: %s", model.name, batch, dense.problem)
+    raise RuntimeError(
+        f"Expected model {model.name!r} to convert to a TFLite file that agrees "
+        f"with it. Received, by batch size: {problems}. Nothing was written."
+    ) from dense.error
+
+
+def _batch_sizes(model, signature, flat):
+    """What to try: any batch size, then a fixed one."""
+    # Recurrent layers convert at a fixed batch size only.
+    if signature.batch is None:
+        return (None, 1)
+    # A model called once on two rows also says that it wants two: ask it.
+    try:
+        _cases(model, signature, flat, None)
+    except Exception:
+        return (signature.batch,)
+    return (None, signature.batch)
+
+
+def _cases(model, signature, flat, batch):
+    """Batches of inputs and outputs, and the names of both."""
+    cases = []
+    for inputs in runtime.batches(flat, batch):
+        outputs = runtime.predict(model, signature, inputs)
+        cases.append((inputs, keras.tree.flatten(outputs)))
+    return cases, (signature.names, output_names(outputs))
+
+
+def _save(model, signature, names, batch, folder):
+    import tensorflow as tf
+
+    # One flat dict in, one flat dict out: the model's own nests may be deeper
+    # than a signature can be, and lose their names on the way.
+    def serve(inputs):
+        flat = [inputs[name] for name in names[0]]
+        outputs = model(signature.pack(flat), training=False)
+        return dict(zip(names[1], keras.tree.flatten(outputs)))
+
+    specs = {
+        name: tf.TensorSpec((batch, *shape[1:]), dtype, name=name)
+        for name, shape, dtype in zip(names[0], signature.shapes, signature.dtypes)
+    }
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serving_default", serve, [specs])
+    with contextlib.redirect_stdout(io.StringIO()):
+        archive.write_out(folder, verbose=False)
+
+
+def _candidate(folder, sparse, names, cases):
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+    if sparse:
+        converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+    # The converter and the runtimes raise whatever comes up: ConverterError,
+    # RuntimeError, ValueError, SystemError.
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            data = converter.convert()
+        comparison = runtime.compare(data, names, cases)
+    except Exception as error:
+        return Candidate(problem=_gist(error), error=error)
+    if comparison.agrees:
+        return Candidate(data, comparison)
+    return Candidate(
+        data,
+        comparison,
+        f"its outputs differ by {comparison.difference:.2e} from the model's "
+        f"(allowed: {comparison.tolerance:.2e})",
+    )
+
+
+def _sparse(folder, dense, names, cases):
+    small = _candidate(folder, True, names, cases)
+    if small.problem is not None:
+        return small
+    unfilled = report.unfilled_blocks(small.data)
+    if unfilled:
+        problem = f"blocks that don't fill the columns of {unfilled} lose some"
+        return dataclasses.replace(small, problem=problem)
+    if len(small.data) >= len(dense.data):
+        return dataclasses.replace(small, problem="the sparse file is not smaller")
+    return small
+
+
+def _gist(error):
+    # The converter speaks in pages; these lines name what it can't do.
+    lines = [line.strip() for line in str(error).splitlines()]
+    telling = [x for x in lines if x.startswith(("Flex ops", "Custom ops"))]
+    telling = telling or [x for x in lines if "not supported" in x]
+    telling = telling or [x for x in lines if "error:" in x] or lines
+    return f"{type(error).__name__}: {' '.join(telling[-1:])[:300]}"
