@@ -62,7 +62,7 @@ def check_writable(*paths):
 
 def save_model(model, path):
     """Save a plain Keras model, without what it was compiled with."""
-    bare = keras.models.clone_model(model)
+    bare = type(model).from_config(model.get_config())
     bare.set_weights(model.get_weights())
     with replacing(path) as temporary:
         bare.save(temporary)

@@ -88,8 +88,12 @@ def assert_same(left, right):
         np.testing.assert_array_equal(a, b)
 
 
-def assert_pruned(admm):
-    """Exact masks, no weight outside of them, and the phase says so."""
+def assert_pruned(admm, full=True):
+    """Exact masks, no weight outside of them, and the phase says so.
+
+    Weights drawn from a continuous law fill their mask, unless the optimizer
+    makes zeros of its own.
+    """
     assert admm.phase == "retraining"
     weights, masks = values(constrained(admm.model)), state(admm, "mask")
     assert len(weights) == len(masks)
@@ -98,8 +102,8 @@ def assert_pruned(admm):
         assert set(np.unique(mask)) <= {0.0, 1.0}
         assert int(mask.sum()) == kept(w.size)
         assert not np.any(w[mask == 0.0])
-        # Weights drawn from a continuous law: none is 0.0 but where it is cut.
-        assert np.count_nonzero(w) == kept(w.size)
+        if full:
+            assert np.count_nonzero(w) == kept(w.size)
 
 
 class Spy(keras.callbacks.Callback):
@@ -244,7 +248,8 @@ def test_policies(optimizer, policy, jit_compile, steps_per_execution, update_fr
     history = fit(admm, task, 4, callbacks=[callback, support]).history
 
     assert support.batches == 2 * (6 // steps_per_execution)
-    assert_pruned(admm)
+    # Ftrl takes a weight whose gradient is 0.0 to zero at its first step.
+    assert_pruned(admm, full=optimizer != "ftrl")
     assert np.all(np.isfinite(history["loss"]))
     for name in ("z", "u", "mask"):
         assert {a.dtype.name for a in state(admm, name)} == {"float32"}
@@ -297,7 +302,7 @@ def plain_and_wrapped(name, optimizer, callback, compile_args=None, **kwargs):
         ("several", "adam", False, True),
         ("mlp", "ema", True, True),
         pytest.param("residual", "sgd", True, True, marks=slow),
-        pytest.param("regularized", "nadam", True, True, marks=slow),
+        pytest.param("mlp", "nadam", True, True, marks=slow),
         pytest.param("several", "rmsprop", True, False, marks=slow),
         pytest.param("lstm", "adam", False, True, marks=slow),
         pytest.param("attention", "lion", False, True, marks=slow),
@@ -310,6 +315,20 @@ def test_rho_zero_is_plain_keras(name, optimizer, jit_compile, callback):
         name, optimizer, callback, {"jit_compile": jit_compile}
     )
     assert_equal_logs(plain, wrapped)
+
+
+@pytest.mark.slow
+def test_rho_zero_is_nearly_plain_keras_when_xla_fuses_a_regularizer():
+    """XLA rounds `g + 2 l w + 0 (w - z + u)` otherwise than `g + 2 l w`.
+
+    Measured: the weights differ by at most 6e-8 after 12 steps.
+    """
+    plain, wrapped = plain_and_wrapped(
+        "regularized", "nadam", True, {"jit_compile": True}
+    )
+    for expected, found in zip(plain, wrapped):
+        for key, value in expected.items():
+            assert found[key] == pytest.approx(value, rel=1e-6), key
 
 
 def assert_equal_logs(plain, wrapped):
@@ -549,47 +568,34 @@ def test_two_fits(name, again):
 # h. Callbacks of Keras that stop, restore and save.
 
 
-def fit_stopped(position, patience, start_from_epoch=0, epochs=6, restore=True):
-    """A fit whose EarlyStopping never sees an improvement on its baseline."""
-    task = build("mlp")
-    admm = make(task)
-    stopping = keras.callbacks.EarlyStopping(
-        "loss",
-        baseline=-1.0,
-        patience=patience,
-        restore_best_weights=restore,
-        start_from_epoch=start_from_epoch,
-    )
-    ours = tf_admm.ADMMCallback(3)
-    order = [stopping, ours] if position == "before" else [ours, stopping]
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        history = fit(admm, task, epochs, callbacks=order)
-    told = [str(w.message) for w in caught if "start_from_epoch" in str(w.message)]
-    return admm, history, told
+def fit_stopped(position, patience, start_from_epoch=0):
+    """3 epochs of ADMM of 6, with an EarlyStopping whose best epoch is its first.
 
-
-@pytest.mark.parametrize("position", ["before", "after"])
-@pytest.mark.parametrize("patience, last", [(2, 1), (5, 4)])
-def test_early_stopping_in_the_admm_phase(position, patience, last):
-    """Patience 2 ends the phase; 5 stops later, and restores from it."""
-    # A baseline that nothing meets; the highest loss is the first epoch's.
-    task = build("mlp")
-    admm = make(task)
+    The highest loss is its first epoch's, and nothing meets the baseline.
+    """
+    admm = make(task := build("mlp"))
     stopping = keras.callbacks.EarlyStopping(
         "loss",
         mode="max",
         baseline=1e9,
         patience=patience,
         restore_best_weights=True,
+        start_from_epoch=start_from_epoch,
     )
     ours = tf_admm.ADMMCallback(3)
     order = [stopping, ours] if position == "before" else [ours, stopping]
+    return admm, fit(admm, task, 6, callbacks=order)
+
+
+@pytest.mark.parametrize("position", ["before", "after"])
+@pytest.mark.parametrize("patience, last", [(2, 1), (5, 4)])
+def test_early_stopping_in_the_admm_phase(position, patience, last):
+    """Patience 2 ends the phase; 5 stops later, and restores from it."""
     with pytest.warns(UserWarning, match="start_from_epoch"):
-        history = fit(admm, task, 6, callbacks=order)
+        admm, history = fit_stopped(position, patience)
     assert history.epoch[-1] == last
     assert admm.phase == "admm"
-    for w in values(constrained(task.model)):
+    for w in values(constrained(admm.model)):
         assert np.count_nonzero(w) > kept(w.size)
     admm.finalize()
     assert_pruned(admm)
@@ -597,9 +603,10 @@ def test_early_stopping_in_the_admm_phase(position, patience, last):
 
 @pytest.mark.parametrize("position", ["before", "after"])
 def test_early_stopping_of_retraining(position):
-    admm, history, told = fit_stopped(position, patience=2, start_from_epoch=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        admm, history = fit_stopped(position, patience=2, start_from_epoch=3)
     assert history.epoch[-1] == 4
-    assert told == []
     assert_pruned(admm)
 
 
@@ -781,7 +788,6 @@ def test_updates_against_numpy(name, start, end):
     ours = tf_admm.ADMMCallback(epochs)
     fit(admm, task, epochs + 1, callbacks=[before, ours, after, first])
 
-    expected = np.float32
     for w, z, u in zip(initial, first.seen[0]["z"], first.seen[0]["u"]):
         np.testing.assert_array_equal(z, np.where(largest(w, kept(w.size)), w, 0))
         assert not np.any(u)
@@ -797,7 +803,7 @@ def test_updates_against_numpy(name, start, end):
         last = e == epochs - 1
         cut = []
         for i, w in enumerate(old["w"]):
-            v = (w + old["u"][i]).astype(expected)
+            v = w + old["u"][i]
             mask = largest(v, kept(v.size))
             np.testing.assert_array_equal(new["mask"][i], mask)
             z = np.where(mask, v, 0)
@@ -867,7 +873,29 @@ def test_updates_by_steps(steps_per_execution, update_freq, monkeypatch):
     assert_pruned(admm)
 
 
-def test_mask_is_of_the_last_z_step(tmp_path):
+@pytest.mark.parametrize("update_freq", [3, 7])
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_updates_by_steps_of_unknown_number(update_freq, monkeypatch):
+    """Keras counts a cut-short last execution as a whole one: 8 steps, not 6."""
+    fired = []
+    original = tf_admm.ADMMModel.dual_update
+
+    def recorded(self, t=1.0):
+        fired.append(int(self.optimizer.iterations))
+        original(self, t)
+
+    monkeypatch.setattr(tf_admm.ADMMModel, "dual_update", recorded)
+    task = build("mlp")
+    admm = make(task, steps_per_execution=4)
+    data = dataset(task).filter(lambda x, y: True)
+    assert int(data.cardinality()) < 0
+    ours = tf_admm.ADMMCallback(3, update_freq=update_freq)
+    admm.fit(data, epochs=4, shuffle=False, verbose=0, callbacks=[ours])
+    assert fired == boundaries(6, 3, 4, update_freq)[0]
+    assert_pruned(admm)
+
+
+def test_mask_is_of_the_last_z_step():
     """With W-steps after the last update, one more Z-step makes the mask."""
     task = build("mlp")
     admm = make(task, 0.05)

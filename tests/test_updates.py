@@ -177,3 +177,21 @@ def test_the_whole_stack_reaches_the_closed_form(rho, update_freq):
     kernel = model.get_layer("fc").kernel.numpy()
     np.testing.assert_allclose(kernel, solution, atol=1e-5)
     np.testing.assert_array_equal(kernel[~support], 0.0)
+
+
+def test_kernels_of_different_precision_train_together():
+    model = keras.Sequential(
+        [
+            keras.Input((8,)),
+            keras.layers.Dense(4, dtype="float64"),
+            keras.layers.Dense(3, dtype="float32"),
+        ]
+    )
+    admm = tf_admm.ADMMModel(model, tf_admm.constraints.Sparsity(0.5), rho=0.1)
+    admm.compile("sgd", "mse")
+    callback = tf_admm.ADMMCallback(admm_epochs=2)
+    a, b, _, _ = least_squares()
+    admm.fit(a, b, epochs=3, callbacks=[callback], verbose=0)
+    first, second = (layer.kernel.numpy() for layer in model.layers)
+    assert (first.dtype, second.dtype) == ("float64", "float32")
+    assert (np.count_nonzero(first), np.count_nonzero(second)) == (16, 6)

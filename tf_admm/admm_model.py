@@ -293,6 +293,12 @@ class ADMMModel(keras.Model):
 
     # Saving.
 
+    def save(self, *args, **kwargs):
+        """`keras.Model.save`, which leaves a file alone if it must fail."""
+        # Keras empties the file before it asks for the config.
+        checks.check_registered(self.model)
+        super().save(*args, **kwargs)
+
     def load_weights(self, *args, **kwargs):
         """`keras.Model.load_weights`; if it fails, nothing has changed."""
         variables = self.variables

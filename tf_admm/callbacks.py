@@ -136,7 +136,11 @@ class ADMMCallback(keras.callbacks.Callback):
             return
         # The last of several steps an execution may lie beyond the epoch's end.
         done = min(batch + 1, self.params["steps"] or batch + 1)
-        if done - self._updated_at >= self.update_freq:
+        if (
+            done - self._updated_at >= self.update_freq
+            # Where the length of the epoch isn't known, the model is asked.
+            and self.model.steps_since_update >= self.update_freq
+        ):
             self.model.dual_update(self._t(done))
             self._updated_at = done
 

@@ -83,26 +83,16 @@ def match(kernels, constraints):
             full; the name of a composite layer covers the kernels under it.
 
     Raises:
-        ValueError: if what is given as a constraint is none, if a key matches nothing, or nothing trainable, or if what
-            it matches can't be told apart by its path.
+        ValueError: if what is given as a constraint is none; if a key matches
+            nothing, or nothing trainable; or if what it matches can't be told
+            apart by its path.
     """
-    if not isinstance(constraints, dict):
-        _check_constraint("constraints", constraints)
-        chosen = [
-            (kernel, constraints)
-            for kernel in kernels
-            if kernel.variable.trainable and not kernel.by_name_only
-        ]
-    else:
-        for key, constraint in constraints.items():
-            _check_key(key, kernels)
-            _check_constraint(f"constraints[{key!r}]", constraint)
-        chosen = [
-            (kernel, constraints[key])
-            for kernel in kernels
-            for key in [next((k for k in constraints if matches(k, kernel)), None)]
-            if key is not None and kernel.variable.trainable
-        ]
+    choose = _by_key if isinstance(constraints, dict) else _without_keys
+    chosen = [
+        (kernel, constraint)
+        for kernel, constraint in choose(kernels, constraints)
+        if kernel.variable.trainable
+    ]
     if not chosen:
         raise ValueError(
             "Expected at least one kernel to constrain. Received: "
@@ -110,6 +100,21 @@ def match(kernels, constraints):
         )
     _check_unambiguous([kernel for kernel, _ in chosen])
     return chosen
+
+
+def _by_key(kernels, constraints):
+    for key, constraint in constraints.items():
+        _check_key(key, kernels)
+        _check_constraint(f"constraints[{key!r}]", constraint)
+    for kernel in kernels:
+        keys = [key for key in constraints if matches(key, kernel)]
+        if keys:
+            yield kernel, constraints[keys[0]]
+
+
+def _without_keys(kernels, constraint):
+    _check_constraint("constraints", constraint)
+    return [(kernel, constraint) for kernel in kernels if not kernel.by_name_only]
 
 
 def matches(key, kernel):

@@ -1,0 +1,355 @@
+"""Bad input is one clear error, before any training, and changes nothing."""
+
+import os
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from tf_admm import ADMMCallback
+from tf_admm import ADMMModel
+from tf_admm.constraints import Sparsity
+
+HALF = Sparsity(0.5)
+X = np.random.default_rng(0).normal(size=(24, 4)).astype("float32")
+Y = X[:, :2]
+
+
+def mlp(seed=0):
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(6, activation="relu", name="fc1"),
+            layers.Dense(2, name="fc2"),
+        ]
+    )
+
+
+def wrapped(seed=0, constraints=None):
+    admm = ADMMModel(mlp(seed), constraints or {"fc1": HALF}, rho=0.1)
+    admm.compile("adam", "mse")
+    return admm
+
+
+def values(model):
+    return [np.array(v) for v in model.variables]
+
+
+def assert_unchanged(model, before):
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(np.array(variable), value, err_msg=variable.path)
+
+
+# What `ADMMModel` is given.
+
+
+class OwnStep(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.fc1 = layers.Dense(2, name="fc1")
+
+    def call(self, x):
+        return self.fc1(x)
+
+
+class OwnTrainStep(OwnStep):
+    def train_step(self, data):
+        return {}
+
+
+class OwnTestStep(OwnStep):
+    def test_step(self, data):
+        return {}
+
+
+class OwnLoss(OwnStep):
+    def compute_loss(self, *args, **kwargs):
+        return 0.0
+
+
+class OwnMetrics(OwnStep):
+    def compute_metrics(self, *args, **kwargs):
+        return {}
+
+
+def built(cls):
+    model = cls()
+    model(X)
+    return model
+
+
+def frozen():
+    model = mlp()
+    model.get_layer("fc1").trainable = False
+    return model
+
+
+def unbuilt():
+    return keras.Sequential([layers.Dense(2, name="fc1")], name="unbuilt")
+
+
+FC1 = {"fc1": HALF}
+#: How to make the model, its constraints, rho, and what the error says.
+MODELS = {
+    "unknown layer": (mlp, {"conv9": HALF}, 0.1, ["'conv9'", "fc1/kernel"]),
+    "not in full": (mlp, {"fc": HALF}, 0.1, ["'fc'", "matches none of"]),
+    "not a name": (mlp, {1: HALF}, 0.1, ["Received: 1,", "fc1/kernel"]),
+    "no constraints": (mlp, {}, 0.1, ["at least one kernel", "constraints={}"]),
+    "not a constraint": (mlp, {"fc1": 0.5}, 0.1, ["constraints['fc1']", "=0.5"]),
+    "None": (mlp, None, 0.1, ["`constraints`", "constraints=None"]),
+    "keras' own": (mlp, {"fc1": keras.constraints.NonNeg()}, 0.1, ["NonNeg"]),
+    "unbuilt": (unbuilt, FC1, 0.1, ["a built model", "'unbuilt'", "model.build"]),
+    "a layer": (lambda: layers.Dense(2), FC1, 0.1, ["`keras.Model`", "Dense"]),
+    "a function": (lambda: mlp, FC1, 0.1, ["`keras.Model`", "function"]),
+    "no model": (lambda: None, FC1, 0.1, ["`keras.Model`", "model=None"]),
+    "train_step": (lambda: built(OwnTrainStep), FC1, 0.1, ["['train_step']"]),
+    "test_step": (lambda: built(OwnTestStep), FC1, 0.1, ["['test_step']"]),
+    "compute_loss": (lambda: built(OwnLoss), FC1, 0.1, ["['compute_loss']"]),
+    "compute_metrics": (lambda: built(OwnMetrics), FC1, 0.1, ["OwnMetrics"]),
+    "frozen": (frozen, FC1, 0.1, ["'fc1'", "frozen", "layer.trainable = True"]),
+    "negative rho": (mlp, FC1, -0.1, ["`rho`", "rho=-0.1"]),
+    "NaN rho": (mlp, FC1, np.nan, ["`rho`", "rho=nan"]),
+    "infinite rho": (mlp, FC1, np.inf, ["`rho`", "rho=inf"]),
+    "rho in words": (mlp, FC1, "0.1", ["`rho`", "rho=0.1"]),
+    "no rho": (mlp, FC1, None, ["`rho`", "rho=None"]),
+}
+
+
+@pytest.mark.parametrize("build, constraints, rho, said", MODELS.values(), ids=MODELS)
+def test_model(build, constraints, rho, said):
+    model = build()
+    before = values(model) if isinstance(model, keras.Model) else []
+    with pytest.raises(ValueError) as error:
+        ADMMModel(model, constraints, rho=rho)
+    assert_says(error, said)
+    if before:
+        assert_unchanged(model, before)
+
+
+def assert_says(error, said):
+    message = str(error.value)
+    for text in ("Expected", "Received", *said):
+        assert text in message, message
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.5, np.nan, np.inf, "0.5", None])
+def test_sparsity(bad):
+    with pytest.raises(ValueError) as error:
+        Sparsity(bad)
+    assert_says(error, ["`sparsity`", "a number in [0, 1]", f"sparsity={bad}"])
+
+
+# What `ADMMCallback` is given.
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, "3", None])
+def test_admm_epochs(bad):
+    with pytest.raises(ValueError) as error:
+        ADMMCallback(bad)
+    assert_says(error, ["`admm_epochs`", "a positive integer", f"admm_epochs={bad}"])
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, "batch", None])
+def test_update_freq(bad):
+    with pytest.raises(ValueError) as error:
+        ADMMCallback(3, update_freq=bad)
+    assert_says(error, ["`update_freq`", "'epoch' or a", f"update_freq={bad}"])
+
+
+#: Arguments of the callback and of `fit`, and what the error says.
+FITS = {
+    "too many epochs": (
+        {"admm_epochs": 5},
+        {"epochs": 4},
+        ["`admm_epochs`", "admm_epochs=5, epochs=4"],
+    ),
+    "never fires": (
+        {"admm_epochs": 2, "update_freq": 7},
+        {"epochs": 4},
+        ["`update_freq`", "the ADMM phase, 6", "update_freq=7"],
+    ),
+    "never fires with steps_per_epoch": (
+        {"admm_epochs": 2, "update_freq": 5},
+        {"epochs": 4, "steps_per_epoch": 2},
+        ["`update_freq`", "the ADMM phase, 4", "update_freq=5"],
+    ),
+    "after the phase": (
+        {"admm_epochs": 2},
+        {"epochs": 4, "initial_epoch": 2},
+        ["has not been pruned", "epoch 2, admm_epochs=2"],
+    ),
+}
+
+
+@pytest.mark.parametrize("callback, fit, said", FITS.values(), ids=FITS)
+def test_fit(callback, fit, said):
+    admm = wrapped()
+    before = values(admm)
+    with pytest.raises(ValueError) as error:
+        admm.fit(
+            X, Y, batch_size=8, verbose=0, callbacks=[ADMMCallback(**callback)], **fit
+        )
+    assert_says(error, said)
+    assert_unchanged(admm, before)
+    assert admm.phase == "dense"
+    admm.fit(X, Y, verbose=0, epochs=1, callbacks=[ADMMCallback(1)])
+    assert admm.phase == "retraining"
+
+
+def test_update_freq_of_just_the_phase_does_fire():
+    admm = wrapped()
+    callback = ADMMCallback(2, update_freq=6)
+    admm.fit(X, Y, batch_size=8, epochs=2, verbose=0, callbacks=[callback])
+    assert admm.phase == "retraining"
+    assert np.count_nonzero(admm.model.get_layer("fc1").kernel) == 12
+
+
+def test_callback_on_a_plain_model():
+    model = mlp()
+    model.compile("sgd", "mse")
+    before = values(model)
+    with pytest.raises(ValueError) as error:
+        model.fit(X, Y, verbose=0, callbacks=[ADMMCallback(1)])
+    assert_says(error, ["`tf_admm.ADMMModel`", "Sequential"])
+    assert_unchanged(model, before)
+
+
+# Saving.
+
+
+class Unregistered(OwnStep):
+    pass
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_save_of_a_class_that_could_not_be_loaded(exists, tmp_path):
+    admm = ADMMModel(built(Unregistered), HALF)
+    file = tmp_path / "model.keras"
+    if exists:
+        wrapped().save(file)
+        content = file.read_bytes()
+    with pytest.raises(ValueError) as error:
+        admm.save(file)
+    assert_says(error, ["Unregistered", "register_keras_serializable"])
+    assert file.exists() == exists
+    if exists:
+        assert file.read_bytes() == content
+    assert len(list(tmp_path.iterdir())) == exists
+
+
+def trained():
+    """With values in every variable, those of the optimizer included."""
+    admm = wrapped(seed=1)
+    admm.fit(X, Y, epochs=2, verbose=0, callbacks=[ADMMCallback(1)])
+    return admm
+
+
+#: How to make the model whose weights file is loaded into `trained()`.
+FILES = {
+    "another sparsity": lambda: wrapped(constraints={"fc1": Sparsity(0.75)}),
+    "another layer": lambda: wrapped(constraints={"fc2": HALF}),
+    "more layers": lambda: wrapped(constraints={".*": HALF}),
+    "a plain model": mlp,
+}
+
+
+@pytest.mark.parametrize("build", FILES.values(), ids=FILES)
+def test_weights_of_another_model(build, tmp_path):
+    file = tmp_path / "other.weights.h5"
+    build().save_weights(file)
+    admm = trained()
+    before, slots = values(admm), values(admm.optimizer)
+    with pytest.raises(ValueError) as error:
+        admm.load_weights(file)
+    assert_unchanged(admm, before)
+    assert_unchanged(admm.optimizer, slots)
+    assert admm.phase == "retraining"
+    assert_says(error, ["ADMMModel", ".model"])
+
+
+def test_weights_of_the_same_model_load(tmp_path):
+    """The error above is not for nothing: the right file does load."""
+    file = tmp_path / "same.weights.h5"
+    admm = trained()
+    admm.save_weights(file)
+    other = wrapped(seed=2)
+    other.optimizer.build(other.trainable_variables)
+    other.load_weights(file)
+    assert_unchanged(other, values(admm))
+
+
+# `tf.distribute`, in a process of its own: devices are set up but once.
+
+SCOPES = """
+import keras, tensorflow as tf, tf_admm
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(
+    cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+half = tf_admm.constraints.Sparsity(0.5)
+
+def mlp():
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="fc1")])
+
+def attempt(model):
+    before = model.get_weights()
+    try:
+        tf_admm.ADMMModel(model, half)
+        print("no error")
+    except ValueError as error:
+        print(error)
+    assert all((a == b).all() for a, b in zip(model.get_weights(), before))
+
+with strategy.scope():
+    inside = mlp()
+    attempt(mlp())
+attempt(mlp())
+attempt(inside)
+outside = mlp()
+with strategy.scope():
+    attempt(outside)
+"""
+
+
+def test_scopes():
+    result = subprocess.run(
+        [sys.executable, "-c", SCOPES],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    same, none, *crossed = result.stdout.strip().splitlines()
+    assert same == none == "no error"
+    assert len(crossed) == 2
+    for message in crossed:
+        assert re.search(r"Expected .* same `tf.distribute` strategy", message)
+        assert re.search(r"Received: .*not built: \['fc1/kernel'\]", message)
+    assert "Mirrored" not in crossed[0] and "Mirrored" in crossed[1]
+
+
+# Calls in the wrong phase.
+
+
+@pytest.mark.parametrize("phase", ["dense", "retraining"])
+def test_dual_update_outside_of_the_admm_phase(phase):
+    admm = wrapped()
+    if phase == "retraining":
+        admm.finalize()
+    before = values(admm)
+    with pytest.raises(RuntimeError, match=f"Expected .*Received: the {phase} phase"):
+        admm.dual_update()
+    assert_unchanged(admm, before)
+
+
+def test_wrapping_a_wrapper():
+    admm = wrapped()
+    with pytest.raises(ValueError, match="overrides"):
+        ADMMModel(admm, HALF)
