@@ -405,6 +405,22 @@ def test_embeddings_only_by_name():
     assert matched(model, {embedding: HALF}) == {embedding: HALF}
 
 
+def test_name_of_a_composite_does_not_cover_its_embeddings():
+    inputs = keras.Input((5,), dtype="int32")
+    x = layers.Embedding(10, 4, name="words")(inputs)
+    encoder = keras.Model(inputs, layers.LSTM(3, name="lstm")(x), name="encoder")
+    model = keras.Sequential([encoder, layers.Dense(2, name="head")])
+    below = {"encoder/lstm/lstm_cell/kernel", "encoder/lstm/lstm_cell/recurrent_kernel"}
+    assert set(matched(model, {"encoder": HALF})) == below
+    assert set(matched(model, {"encoder/words": HALF})) == {"encoder/words/embeddings"}
+
+
+def test_layer_that_refers_to_the_one_that_holds_it():
+    model = two_level()
+    model.layers[1].parent = model
+    assert found(model) == found(two_level())
+
+
 def test_frozen_kernels():
     model = two_level()
     model.layers[1].layers[0].trainable = False

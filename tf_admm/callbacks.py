@@ -1,5 +1,6 @@
 """The callback that says when Z and U are updated."""
 
+import numbers
 import warnings
 
 import keras
@@ -41,13 +42,13 @@ class ADMMCallback(keras.callbacks.Callback):
 
     def __init__(self, admm_epochs, update_freq="epoch"):
         super().__init__()
-        if not isinstance(admm_epochs, int) or admm_epochs < 1:
+        if not isinstance(admm_epochs, numbers.Integral) or admm_epochs < 1:
             raise ValueError(
                 "Invalid value for argument `admm_epochs`. Expected a positive "
                 f"integer. Received: admm_epochs={admm_epochs}"
             )
         if update_freq != "epoch" and (
-            not isinstance(update_freq, int) or update_freq < 1
+            not isinstance(update_freq, numbers.Integral) or update_freq < 1
         ):
             raise ValueError(
                 "Invalid value for argument `update_freq`. Expected 'epoch' or "

@@ -52,9 +52,13 @@ class Kernel:
         return int(keras.ops.size(self.variable))
 
     def names(self):
-        """All that a constraint key may be: names of layers, and paths."""
+        """All that a constraint key may be: names of layers, and paths.
+
+        What is pruned by name only goes by its own layer, not by those above.
+        """
         for path in self.paths:
-            for depth in range(1, len(path)):
+            first = len(path) - 1 if self.by_name_only else 1
+            for depth in range(first, len(path)):
                 yield path[depth - 1]
                 yield "/".join(path[:depth])
             yield "/".join(path)
@@ -171,11 +175,14 @@ def _listing(kernels):
     return [kernel.path for kernel in kernels]
 
 
-def walk(layer, path=()):
+def walk(layer, path=(), above=()):
     """Yield `(layer, path)` for a layer and all that it holds, in order."""
     yield layer, path
+    above = (*above, id(layer))
     for child in _children(layer):
-        yield from walk(child, (*path, child.name))
+        # A layer may refer back to one that holds it.
+        if id(child) not in above:
+            yield from walk(child, (*path, child.name), above)
 
 
 def _children(layer):
