@@ -5,6 +5,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import time
 
 import keras
 import numpy as np
@@ -104,3 +105,38 @@ def test_bad_input_is_one_clear_error_and_nothing_is_written(
     assert message in process.stderr
     assert "Epoch 1" not in process.stdout
     assert before == after
+
+
+def prune_command(folder, name):
+    return [
+        sys.executable,
+        EXAMPLES / "prune_admm.py",
+        f"--model_path={folder / 'dense.keras'}",
+        "--sparsity=fc1=0.9,fc2=0.8",
+        "--admm_epochs=3",
+        "--retrain_epochs=3",
+        "--update_freq=5",
+        f"--save_path={name}.keras",
+        f"--history_path={name}.csv",
+        f"--backup_dir={name}_backup",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epochs", [2, 3, 5])
+def test_killed_script_goes_on_bit_for_bit(folder, tmp_path, epochs):
+    """Killed in the first fit, as it ends, and in the second."""
+    whole, cut = (prune_command(folder, name) for name in ("whole", "cut"))
+    subprocess.run(whole, cwd=tmp_path, check=True, capture_output=True)
+    with subprocess.Popen(cut, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        history = tmp_path / "cut.csv"
+        while not history.exists() or history.read_text().count("\n") < epochs + 1:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    subprocess.run(cut, cwd=tmp_path, check=True, capture_output=True)
+    models = [
+        keras.saving.load_model(tmp_path / f"{n}.keras") for n in ("whole", "cut")
+    ]
+    for a, b in zip(*(model.get_weights() for model in models)):
+        np.testing.assert_array_equal(a, b)
