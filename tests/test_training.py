@@ -120,7 +120,7 @@ class Spy(keras.callbacks.Callback):
 
 
 class Support(keras.callbacks.Callback):
-    """Asserts after each batch of retraining that no zero has moved."""
+    """Asserts after each batch of retraining that the mask holds, and stays."""
 
     def __init__(self):
         super().__init__()
@@ -130,10 +130,11 @@ class Support(keras.callbacks.Callback):
         if self.model.phase != "retraining":
             return
         weights = values(constrained(self.model.model))
-        if self.zeros is None:
-            self.zeros = [w == 0.0 for w in weights]
-        for w, zeros in zip(weights, self.zeros):
-            assert not np.any(w[zeros])
+        zeros = [mask == 0.0 for mask in state(self.model, "mask")]
+        assert_same(zeros, self.zeros or zeros)
+        for w, cut in zip(weights, zeros):
+            assert not np.any(w[cut])
+        self.zeros = zeros
         self.batches += 1
 
 
@@ -300,7 +301,7 @@ def plain_and_wrapped(name, optimizer, callback, compile_args=None, **kwargs):
         ("regularized", "sgd", False, False),
         ("residual", "adamw", False, True),
         ("several", "adam", False, True),
-        ("mlp", "ema", True, True),
+        pytest.param("mlp", "ema", True, True, marks=slow),
         pytest.param("residual", "sgd", True, True, marks=slow),
         pytest.param("mlp", "nadam", True, True, marks=slow),
         pytest.param("several", "rmsprop", True, False, marks=slow),
@@ -338,7 +339,13 @@ def assert_equal_logs(plain, wrapped):
 
 
 @pytest.mark.parametrize(
-    "kind", ["sample_weight", "class_weight", "steps_per_execution", "f16"]
+    "kind",
+    [
+        "sample_weight",
+        "steps_per_execution",
+        pytest.param("class_weight", marks=slow),
+        pytest.param("f16", marks=slow),
+    ],
 )
 def test_rho_zero_is_plain_keras_weighted(kind):
     weights = np.linspace(0.0, 2.0, models.SAMPLES, dtype="float32")
@@ -542,6 +549,55 @@ def test_learning_rate_returns_to_its_beginning(kind):
     assert rates.seen[3 * steps] == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "global_clipnorm"])
+def test_optimizer_sees_no_gradient_of_a_zero(optimizer):
+    """The moments of pruned weights stay 0.0, in retraining."""
+    task = build("mlp")
+    admm = make(task, optimizer=OPTIMIZERS[optimizer]())
+    fit(admm, task, 3, 2)
+    for kernel in constrained(task.model):
+        zeros = np.array(kernel) == 0.0
+        name = kernel.path.replace("/", "_")
+        moments = [v for v in admm.optimizer.variables if v.path.find(name + "_") >= 0]
+        assert len(moments) == (1 if optimizer == "sgd" else 2)
+        for moment in values(moments):
+            assert np.any(moment[~zeros])
+            assert not np.any(moment[zeros])
+
+
+@keras.saving.register_keras_serializable(package="tf_admm_tests")
+class Shift(keras.constraints.Constraint):
+    """A user's constraint that makes zeros nonzero."""
+
+    def __call__(self, w):
+        return w + 1e-3
+
+
+@pytest.mark.parametrize("constraint", [None, Shift()])
+def test_nothing_moves_a_zero(constraint):
+    """Neither old momentum, after a `finalize()` by hand, nor a constraint."""
+    task = build("mlp")
+    for kernel in constrained(task.model):
+        kernel.constraint = constraint
+    admm = make(task, optimizer=O.SGD(0.05, momentum=0.9))
+    with pytest.warns(UserWarning, match="finalize"):
+        fit(admm, task, 3, callbacks=[tf_admm.ADMMCallback(3), StopAt(1)])
+    admm.finalize()
+    support = Support()
+    fit(admm, task, 1, callbacks=[support])
+    assert support.batches == 6
+    assert_pruned(admm)
+
+
+class StopAt(keras.callbacks.Callback):
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch == self.epoch
+
+
 # g. Two fits.
 
 
@@ -611,7 +667,7 @@ def test_early_stopping_of_retraining(position):
     "position, monitor, phase",
     [
         ("after", "loss", "admm"),
-        ("after", "rho", "retraining"),
+        pytest.param("after", "rho", "retraining", marks=slow),
         ("before", "loss", "admm"),
     ],
 )
@@ -771,7 +827,11 @@ def everything(admm):
 
 @pytest.mark.parametrize(
     "name, start, end",
-    [("mlp", 0.02, 0.3), ("mlp", 0.3, 0.02), ("depthwise", 0.05, 0.05)],
+    [
+        ("mlp", 0.02, 0.3),
+        ("mlp", 0.3, 0.02),
+        pytest.param("depthwise", 0.05, 0.05, marks=slow),
+    ],
 )
 def test_updates_against_numpy(name, start, end):
     task = build(name)
@@ -844,7 +904,16 @@ def boundaries(steps, epochs, steps_per_execution, update_freq):
 
 @pytest.mark.parametrize(
     "steps_per_execution, update_freq",
-    [(1, 1), (1, 4), (1, 6), (1, 8), (2, 3), (4, 3), (4, 7), (6, 13)],
+    [
+        (1, 4),
+        (1, 8),
+        (4, 7),
+        pytest.param(1, 1, marks=slow),
+        pytest.param(1, 6, marks=slow),
+        pytest.param(2, 3, marks=slow),
+        pytest.param(4, 3, marks=slow),
+        pytest.param(6, 13, marks=slow),
+    ],
 )
 def test_updates_by_steps(steps_per_execution, update_freq, monkeypatch):
     """6 steps an epoch, 3 epochs of ADMM, 1 of retraining."""

@@ -189,7 +189,7 @@ class ADMMModel(keras.Model):
             )
 
     def _track_loss(self, loss, x):
-        size = ops.shape(keras.tree.flatten(x)[0])[0]
+        size = ops.shape(next(i for i in keras.tree.flatten(x) if i is not None))[0]
         for metric in self.metrics:
             if metric.name == "loss":
                 metric.update_state(loss, sample_weight=size)
