@@ -6,6 +6,10 @@ import math
 import numpy as np
 
 
+def kept_naive(sparsity, size):
+    return size - round(sparsity * size)
+
+
 def sparsity_naive(w, kept):
     """Keep the `kept` first entries of a sort by (-|w|, index)."""
     flat = np.ravel(w)
@@ -16,18 +20,218 @@ def sparsity_naive(w, kept):
     return result.reshape(np.shape(w))
 
 
-def kept_naive(sparsity, size):
-    return size - round(sparsity * size)
+def distance(w, z):
+    return float(np.sum(np.square(np.asarray(w, "float64") - np.asarray(z, "float64"))))
 
 
-def brute_force_nearest(w, kept):
-    """The least squared distance of `w` to a tensor with `kept` nonzeros."""
-    flat = np.ravel(w).astype("float64")
-    best = math.inf
-    for support in itertools.combinations(range(flat.size), kept):
-        gone = [flat[i] for i in range(flat.size) if i not in support]
-        best = min(best, sum(value * value for value in gone))
-    return best
+# A set as the tests see it: `count(shape)`, the nonzeros of a member of nonzero
+# weights; `supports(shape)`, all that its members can be; `project(w)`.
+
+
+class Masks:
+    """Base: what follows from `supports` alone, by trying all of them."""
+
+    def nearest(self, w):
+        """The least squared distance of `w` to a member."""
+        return min(distance(w, np.where(s, w, 0)) for s in self.supports(w.shape))
+
+    def member(self, z):
+        nonzero = z != 0
+        return any(not (nonzero & ~s).any() for s in self.supports(z.shape))
+
+    def count(self, shape):
+        return max(s.sum() for s in self.supports(shape))
+
+
+class Units(Masks):
+    """A fraction of units is zero; `label(index, shape)` is the unit of an entry."""
+
+    def __init__(self, sparsity, label):
+        self.sparsity = sparsity
+        self.label = label
+
+    def units(self, shape):
+        """The entries of each unit, units in the order of their first entry."""
+        units = {}
+        for index in np.ndindex(*shape):
+            units.setdefault(self.label(index, shape), []).append(index)
+        return list(units.values())
+
+    def kept(self, shape):
+        return kept_naive(self.sparsity, len(self.units(shape)))
+
+    def supports(self, shape):
+        for units in itertools.combinations(self.units(shape), self.kept(shape)):
+            yield _support(shape, units)
+
+    def project(self, w):
+        def norm(unit):
+            return sum(float(w[index]) ** 2 for index in unit)
+
+        units = sorted(self.units(w.shape), key=lambda unit: -norm(unit))
+        return np.where(_support(w.shape, units[: self.kept(w.shape)]), w, 0)
+
+    def member(self, z):
+        alive = [any(z[index] != 0 for index in unit) for unit in self.units(z.shape)]
+        return sum(alive) <= self.kept(z.shape)
+
+
+class NOfM(Masks):
+    """n of m consecutive entries along an axis."""
+
+    def __init__(self, n, m, axis):
+        self.n, self.m, self.axis = n, m, axis
+
+    def groups(self, shape):
+        groups = {}
+        for index in np.ndindex(*shape):
+            key = list(index)
+            key[self.axis] //= self.m
+            groups.setdefault(tuple(key), []).append(index)
+        return list(groups.values())
+
+    def supports(self, shape):
+        choices = [itertools.combinations(g, self.n) for g in self.groups(shape)]
+        for chosen in itertools.product(*choices):
+            yield _support(shape, chosen)
+
+    def project(self, w):
+        kept = [
+            sorted(group, key=lambda i: (-abs(float(w[i])), i))[: self.n]
+            for group in self.groups(w.shape)
+        ]
+        return np.where(_support(w.shape, kept), w, 0)
+
+    def member(self, z):
+        alive = [sum(z[i] != 0 for i in group) for group in self.groups(z.shape)]
+        return max(alive) <= self.n
+
+    def count(self, shape):
+        return len(self.groups(shape)) * self.n
+
+
+class Patterns(Masks):
+    """One pattern a 2D kernel, a fraction of kernels all zero."""
+
+    def __init__(self, library, connectivity):
+        self.library = [np.array(p, bool) for p in library]
+        self.connectivity = connectivity
+
+    def supports(self, shape):
+        pairs = list(np.ndindex(*shape[-2:]))
+        kept = kept_naive(self.connectivity, len(pairs))
+        for alive in itertools.combinations(pairs, kept):
+            for patterns in itertools.product(self.library, repeat=kept):
+                support = np.zeros(shape, bool)
+                for pair, pattern in zip(alive, patterns):
+                    support[(..., *pair)] = pattern
+                yield support
+
+    def project(self, w):
+        best = {}
+        for pair in np.ndindex(*w.shape[-2:]):
+            squares = np.square(w[(..., *pair)].astype("float64"))
+            norms = [float(squares[p].sum()) for p in self.library]
+            best[pair] = (-max(norms), pair, self.library[np.argmax(norms)])
+        kept = kept_naive(self.connectivity, len(best))
+        support = np.zeros(w.shape, bool)
+        for _, pair, pattern in sorted(best.values(), key=lambda b: b[:2])[:kept]:
+            support[(..., *pair)] = pattern
+        return np.where(support, w, 0)
+
+    def member(self, z):
+        alive = 0
+        for pair in np.ndindex(*z.shape[-2:]):
+            nonzero = z[(..., *pair)] != 0
+            if not any(not (nonzero & ~p).any() for p in self.library):
+                return False
+            alive += nonzero.any()
+        return alive <= kept_naive(self.connectivity, int(np.prod(z.shape[-2:])))
+
+    def count(self, shape):
+        pairs = int(np.prod(shape[-2:]))
+        return kept_naive(self.connectivity, pairs) * int(self.library[0].sum())
+
+
+class Scaled:
+    """Levels times a scale, one for all or one for each last index."""
+
+    def __init__(self, levels, per_channel=False):
+        self.levels, self.per_channel = levels, per_channel
+
+    def columns(self, w):
+        flat = np.asarray(w, "float64").reshape(-1, w.shape[-1])
+        return list(flat.T) if self.per_channel else [flat.ravel()]
+
+    def nearest(self, w):
+        return sum(self._nearest(column) for column in self.columns(w))
+
+    def _nearest(self, w):
+        best = distance(w, 0)
+        for q in itertools.product(self.levels, repeat=w.size):
+            q = np.array(q, float)
+            if q.any():
+                best = min(best, distance(w, max(0, w @ q / (q @ q)) * q))
+        return best
+
+    def member(self, z):
+        return all(self._member(column) for column in self.columns(z))
+
+    def _member(self, z):
+        """Whether the largest is some level, and all others then are."""
+        top = np.abs(z).max()
+        scales = [top / abs(level) for level in self.levels if level]
+        return any(
+            np.abs(z[:, None] - scale * np.array(self.levels)).min(1).max()
+            <= 1e-5 * top
+            for scale in scales
+        )
+
+
+class FewValues:
+    """At most so many distinct values."""
+
+    def __init__(self, clusters):
+        self.clusters = clusters
+
+    def nearest(self, w):
+        w = np.asarray(w, "float64").ravel()
+        best = math.inf
+        for code in itertools.product(range(self.clusters), repeat=w.size):
+            parts = [w[np.array(code) == k] for k in range(self.clusters)]
+            best = min(best, sum(distance(p, p.mean()) for p in parts if p.size))
+        return best
+
+    def member(self, z):
+        return len(np.unique(z)) <= self.clusters
+
+
+class Both:
+    """A set of masks, and values on each support of it."""
+
+    def __init__(self, masks, values):
+        self.masks, self.values = masks, values
+
+    def nearest(self, w):
+        """Exact where any support could be best; see `Intersection`."""
+        return min(
+            distance(w[~s], 0) + self.values.nearest(w[s][:, None])
+            for s in self.masks.supports(w.shape)
+        )
+
+    def member(self, z):
+        inside = z[z != 0]
+        return self.masks.member(z) and (
+            not inside.size or self.values.member(inside[:, None])
+        )
+
+
+def _support(shape, units):
+    support = np.zeros(shape, bool)
+    for unit in units:
+        for index in unit:
+            support[index] = True
+    return support
 
 
 def penalty(w, z, u, rho):

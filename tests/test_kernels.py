@@ -4,11 +4,7 @@ import oracles
 import pytest
 from keras import layers
 
-import tf_admm
 from tf_admm import kernels
-from tf_admm.constraints import Sparsity
-
-HALF, THIRD = Sparsity(0.5), Sparsity(1 / 3)
 
 
 def through(*stack, shape, dtype=None):
@@ -21,11 +17,6 @@ def through(*stack, shape, dtype=None):
 
 def found(model):
     return [kernel.path for kernel in kernels.find(model)]
-
-
-def matched(model, constraints):
-    pairs = kernels.match(kernels.find(model), constraints)
-    return {kernel.path: constraint for kernel, constraint in pairs}
 
 
 # Which kernels are found.
@@ -304,169 +295,41 @@ def test_axes_of_a_subclass_are_those_of_its_base():
     assert kernel.axes == ((3,), (2,))
 
 
-# Keys.
+CANONICAL = [
+    (layers.Dense(3), (4,), (4, 3)),
+    (layers.Conv2D(3, 2), (4, 4, 2), (2, 2, 2, 3)),
+    (layers.Conv2DTranspose(3, 2), (4, 4, 2), (2, 2, 2, 3)),
+    (layers.Conv1DTranspose(3, 2), (4, 2), (2, 2, 3)),
+    (layers.DepthwiseConv2D(2, depth_multiplier=3), (4, 4, 2), (2, 2, 1, 6)),
+    (layers.EinsumDense("ab,cb->ac", 3), (4,), (4, 3)),
+    (layers.EinsumDense("abc,cde->abde", (None, 2, 3)), (5, 4), (4, 6)),
+    (layers.EinsumDense("abcd,cde->abe", (None, 3)), (5, 2, 4), (8, 3)),
+    (layers.Embedding(7, 3), (5,), (7, 3)),
+]
 
 
-def two_level():
-    inner = keras.Sequential(
-        [layers.Dense(4, name="fc1"), layers.Dense(3, name="fc2")], name="inner"
+@pytest.mark.parametrize("layer, shape, canonical", CANONICAL)
+def test_canonical_order(layer, shape, canonical):
+    """Inputs last but one and outputs last, whatever the layer's own order."""
+    dtype = "int32" if len(canonical) == 2 and canonical[0] == 7 else None
+    (kernel,) = kernels.find(through(layer, shape=shape, dtype=dtype))
+    assert kernel.shape == canonical
+    sizes = kernel.variable.shape
+    x = np.arange(np.prod(sizes), dtype="float32").reshape(sizes)
+    moved = np.array(kernel.canonical(x))
+    assert moved.shape == canonical
+    np.testing.assert_array_equal(kernel.original(moved), x)
+    # Entries of the same output index are those of one last index.
+    _, outputs = kernel.axes
+    others = tuple(a for a in range(x.ndim) if a not in outputs)
+    apart = x.transpose(*others, *outputs).reshape(-1, canonical[-1])
+    np.testing.assert_array_equal(
+        np.sort(moved.reshape(-1, canonical[-1]), axis=0), np.sort(apart, axis=0)
     )
-    return through(inner, layers.Dense(2, name="fc1"), shape=(5,))
-
-
-A, B, C = "inner/fc1/kernel", "inner/fc2/kernel", "fc1/kernel"
-
-
-@pytest.mark.parametrize(
-    "constraints, expected",
-    [
-        pytest.param(HALF, {A: HALF, B: HALF, C: HALF}, id="lone"),
-        pytest.param({"fc2": HALF}, {B: HALF}, id="name"),
-        pytest.param({"fc1": HALF}, {A: HALF, C: HALF}, id="name, twice"),
-        pytest.param({"inner": HALF}, {A: HALF, B: HALF}, id="composite"),
-        pytest.param({"inner/fc1": HALF}, {A: HALF}, id="path"),
-        pytest.param({A: HALF}, {A: HALF}, id="path of the variable"),
-        pytest.param({"fc.": HALF}, {A: HALF, B: HALF, C: HALF}, id="regex"),
-        pytest.param({".*/fc1": HALF}, {A: HALF}, id="regex on paths"),
-        pytest.param({"fc[12]|x": HALF}, {A: HALF, B: HALF, C: HALF}, id="regex or"),
-        pytest.param({"(?!inner).*": HALF}, {A: HALF, B: HALF, C: HALF}, id="not"),
-        pytest.param(
-            {"fc2": HALF, ".*": THIRD}, {A: THIRD, B: HALF, C: THIRD}, id="rest"
-        ),
-        pytest.param(
-            {".*": THIRD, "fc2": HALF},
-            {A: THIRD, B: THIRD, C: THIRD},
-            id="first wins",
-        ),
-        pytest.param(
-            {"inner/fc1": HALF, "inner": THIRD}, {A: HALF, B: THIRD}, id="then the rest"
-        ),
-    ],
-)
-def test_keys(constraints, expected):
-    assert matched(two_level(), constraints) == expected
-
-
-def test_path_of_the_outer_layer_alone():
-    assert matched(two_level(), {"fc1/kernel": HALF}) == {C: HALF}
-
-
-@pytest.mark.parametrize("key", ["fc", "c1", "FC1", "inner/", "/fc1", "nner/fc1", ""])
-def test_a_key_is_matched_in_full(key):
-    with pytest.raises(ValueError, match="Expected each key"):
-        matched(two_level(), {key: HALF})
-
-
-@pytest.mark.parametrize("key", ["conv9", "fc[", "(", "*", "kernel", "bias", 1, None])
-def test_a_key_that_matches_nothing_lists_what_could_be(key):
-    with pytest.raises(ValueError) as error:
-        matched(two_level(), {"fc1": HALF, key: HALF})
-    message = str(error.value)
-    assert "Expected each key of `constraints`" in message
-    assert f"Received: {key!r}" in message
-    assert all(path in message for path in (A, B, C))
-
-
-@pytest.mark.parametrize("name", ["a+b", "c(1)", "d.e", "f[0]", "g*", "h^$", "i\\d"])
-def test_a_literal_name_needs_no_escape(name):
-    model = through(
-        layers.Dense(2, name=name), layers.Dense(2, name="other"), shape=(3,)
-    )
-    assert matched(model, {name: HALF}) == {f"{name}/kernel": HALF}
-
-
-def test_an_escaped_name_is_that_name_alone():
-    model = through(
-        layers.Dense(2, name="d.e"), layers.Dense(2, name="dxe"), shape=(3,)
-    )
-    assert matched(model, {"d\\.e": HALF}) == {"d.e/kernel": HALF}
-
-
-@pytest.mark.parametrize("constraints", [{}, HALF])
-def test_nothing_to_constrain(constraints):
-    model = through(layers.BatchNormalization(), shape=(3,))
-    with pytest.raises(ValueError, match="at least one kernel.*Received"):
-        matched(model, constraints)
-
-
-def test_embeddings_only_by_name():
-    model = through(
-        layers.Embedding(10, 4, name="words"),
-        layers.LSTM(3, name="lstm"),
-        shape=(5,),
-        dtype="int32",
-    )
-    embedding, recurrent = "words/embeddings", "lstm/lstm_cell/recurrent_kernel"
-    assert embedding in found(model)
-    assert embedding not in matched(model, HALF)
-    assert embedding not in matched(model, {".*": HALF})
-    assert recurrent in matched(model, HALF)
-    assert matched(model, {"words": HALF}) == {embedding: HALF}
-    assert matched(model, {embedding: HALF}) == {embedding: HALF}
-
-
-def test_name_of_a_composite_does_not_cover_its_embeddings():
-    inputs = keras.Input((5,), dtype="int32")
-    x = layers.Embedding(10, 4, name="words")(inputs)
-    encoder = keras.Model(inputs, layers.LSTM(3, name="lstm")(x), name="encoder")
-    model = keras.Sequential([encoder, layers.Dense(2, name="head")])
-    below = {"encoder/lstm/lstm_cell/kernel", "encoder/lstm/lstm_cell/recurrent_kernel"}
-    assert set(matched(model, {"encoder": HALF})) == below
-    assert set(matched(model, {"encoder/words": HALF})) == {"encoder/words/embeddings"}
 
 
 def test_layer_that_refers_to_the_one_that_holds_it():
-    model = two_level()
-    model.layers[1].parent = model
-    assert found(model) == found(two_level())
-
-
-def test_frozen_kernels():
-    model = two_level()
-    model.layers[1].layers[0].trainable = False
-    assert matched(model, HALF) == {B: HALF, C: HALF}
-    assert matched(model, {"inner": HALF}) == {B: HALF}
-    with pytest.raises(ValueError) as error:
-        matched(model, {"fc2": HALF, "inner/fc1": HALF})
-    message = str(error.value)
-    assert "Expected the kernels to constrain to be trainable" in message
-    assert "'inner/fc1', which matches only the frozen" in message and A in message
-
-
-class Twins(keras.Model):
-    def __init__(self):
-        super().__init__()
-        self.left = layers.Dense(4, name="twin")
-        self.right = layers.Dense(4, name="twin")
-        self.other = layers.Dense(4, name="other")
-
-    def call(self, x):
-        return self.other(self.left(x) + self.right(x))
-
-
-def test_ambiguous_path():
-    model = Twins()
-    model(np.ones((1, 4)))
-    with pytest.raises(ValueError, match="path of its own.*twin/kernel.*names of"):
-        matched(model, HALF)
-    assert matched(model, {"other": HALF}) == {"other/kernel": HALF}
-
-
-def test_paths_survive_a_save(tmp_path):
-    """`variable.path` does not: that is why paths are structural."""
-    model = two_level()
-    file = tmp_path / "model.keras"
-    model.save(file)
-    loaded = keras.saving.load_model(file)
-    assert found(loaded) == found(model) == [A, B, C]
-    constraints = {"inner/fc1": HALF, "fc2": THIRD}
-    assert matched(loaded, constraints) == matched(model, constraints)
-
-
-@pytest.mark.parametrize(
-    "bad", [0.5, None, "0.5", keras.constraints.NonNeg(), Sparsity]
-)
-@pytest.mark.parametrize("wrap", [lambda c: c, lambda c: {"fc2": c}])
-def test_a_constraint_is_a_set_of_ours(bad, wrap):
-    with pytest.raises(ValueError, match=r"tf_admm\.constraints.*Received"):
-        tf_admm.ADMMModel(two_level(), wrap(bad))
+    inner = keras.Sequential([layers.Dense(4, name="a")], name="inner")
+    model = through(inner, layers.Dense(2, name="b"), shape=(5,))
+    inner.parent = model
+    assert found(model) == ["inner/a/kernel", "b/kernel"]

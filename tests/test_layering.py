@@ -16,6 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 #: level where a module is named before the one that imports it.
 ORDER = [
     "version",
+    "files",
     # L0: the mathematics.
     "constraints",
     "updates",
@@ -24,6 +25,13 @@ ORDER = [
     "regularizers",
     "kernels",
     "masks",
+    "selectors",
+    "plans",
+    "freezing",
+    "costs",
+    "sensitivity",
+    "methods",
+    "allocation",
     "slots",
     "optimizers",
     "checks",
@@ -88,9 +96,11 @@ def test_imports_point_down(file):
 
 @pytest.mark.parametrize("name", L0)
 def test_the_mathematics_imports_keras_alone(name):
-    tree = ast.parse((PACKAGE / f"{name}.py").read_text())
-    roots = {name.split(".")[0] for _, name in imports(tree)}
-    assert roots <= {"keras", "math", "numbers"}
+    files = [file for file in FILES if part(file) == name]
+    assert files
+    for file in files:
+        roots = {name.split(".")[0] for _, name in imports(ast.parse(file.read_text()))}
+        assert roots <= {"keras", "math", "numbers", "tf_admm"}
 
 
 @each_file
@@ -199,9 +209,8 @@ for w, expected in (
     got = to_numpy(half(np.array(w, "float32")))
     np.testing.assert_array_equal(got, np.array(expected, "float32"))
 v = tensor(np.array([[1, -3], [2, 0.5]], "float32"))
-z, u = updates.dual_step(v, half.mask(v))
+z = half(v)
 np.testing.assert_array_equal(to_numpy(z), [[0, -3], [2, 0]])
-np.testing.assert_array_equal(to_numpy(u), [[1, 0], [0, 0.5]])
 assert float(updates.penalty(v, z, u, 2.0)) == 5.0
 gap, moved, _, _ = updates.residuals([v], [z], [v], 2.0)
 np.testing.assert_allclose([gap, moved], [1.25**0.5, 2 * 1.25**0.5], rtol=1e-6)

@@ -4,8 +4,12 @@ from tf_admm import constraints
 from tf_admm import export
 from tf_admm import schedules
 from tf_admm.admm_model import ADMMModel
+from tf_admm.allocation import Allocation
+from tf_admm.allocation import allocate
 from tf_admm.callbacks import ADMMCallback
+from tf_admm.freezing import freeze_sparsity
 from tf_admm.masks import summary
+from tf_admm.plans import plan
 from tf_admm.regularizers import ADMMRegularizer
 from tf_admm.version import __version__
 
@@ -13,9 +17,13 @@ __all__ = [
     "ADMMCallback",
     "ADMMModel",
     "ADMMRegularizer",
+    "Allocation",
     "__version__",
+    "allocate",
     "constraints",
     "export",
+    "freeze_sparsity",
+    "plan",
     "schedules",
     "summary",
 ]

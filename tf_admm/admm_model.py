@@ -10,9 +10,9 @@ from tf_admm import checks
 from tf_admm import kernels
 from tf_admm import optimizers
 from tf_admm import schedules
+from tf_admm import selectors
 from tf_admm import updates
 from tf_admm.regularizers import ADMMRegularizer
-from tf_admm.slots import Slot
 from tf_admm.slots import Slots
 
 PHASES = DENSE, ADMM, RETRAINING = "dense", "admm", "retraining"
@@ -64,15 +64,13 @@ class ADMMModel(keras.Model):
         schedule = schedules.get(rho)
         checks.check_backend()
         checks.check_model(model)
-        matched = kernels.match(kernels.find(model), constraints)
+        matched = selectors.match(kernels.find(model), constraints)
         checks.check_scope([kernel for kernel, _ in matched])
         # The model casts its inputs itself, as its own dtype policy says.
         super().__init__(autocast=False, **kwargs)
         self.model = model
         self.schedule = schedule
-        self._slots = Slots(
-            Slot(kernel, constraint, self.add_weight) for kernel, constraint in matched
-        )
+        self._slots = Slots(matched, self.add_weight)
         self._rho = self._add_state("rho")
         self._residuals = self._add_state("residuals", shape=(len(RESIDUALS),))
         self._phase = self._add_state("phase", dtype="int32")
@@ -219,8 +217,7 @@ class ADMMModel(keras.Model):
     def begin(self):
         """Start ADMM: `Z <- Pi(W)`, `U <- 0`, `rho <- schedule(0)`."""
         self._check_finite()
-        for slot in self._slots:
-            slot.z_step()
+        self._slots.z_step()
         self._rho.assign(self.schedule(0.0))
         self._enter(ADMM)
 
@@ -244,8 +241,7 @@ class ADMMModel(keras.Model):
         self._check_finite()
         rho, new_rho = self.rho, float(self.schedule(t))
         previous = [ops.copy(slot.z) for slot in self._slots]
-        for slot in self._slots:
-            u = slot.z_step()
+        for slot, u in self._slots.z_step():
             slot.u.assign(updates.rescale_dual(u, rho, new_rho))
         w, z = zip(*((slot.value(), slot.z) for slot in self._slots))
         self._residuals.assign(updates.residuals(w, z, previous, rho))
@@ -268,12 +264,11 @@ class ADMMModel(keras.Model):
         if self.phase == DENSE:
             self.begin()
         self._check_finite()
-        late = self.steps_since_update > 0
+        if self.steps_since_update > 0:
+            self._slots.z_step()
         for slot in self._slots:
-            if late:
-                slot.z_step()
             slot.freeze()
-            slot.check_feasible()
+        self._slots.check_feasible()
         self._rho.assign(0.0)
         self._residuals.assign(ops.zeros_like(self._residuals))
         self._enter(RETRAINING)

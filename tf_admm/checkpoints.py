@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from tf_admm import kernels
+from tf_admm import selectors
 
 
 def seeds(model):
@@ -14,20 +15,21 @@ def seeds(model):
 
 
 def describe(model, slots):
-    """Which kernel has which constraint, as JSON.
+    """Which kernels share which constraint, as JSON.
 
     Kernels are named by their place among the kernels of the model: automatic
     layer names change each time that a subclassed model is made.
     """
     places = {id(k.variable): i for i, k in enumerate(kernels.find(model))}
+    groups = selectors.together((slot, slot.constraint) for slot in slots)
     return json.dumps(
         [
             {
-                "kernel": places[id(slot.w)],
-                "shape": list(slot.w.shape),
-                "constraint": keras.saving.serialize_keras_object(slot.constraint),
+                "constraint": keras.saving.serialize_keras_object(constraint),
+                "kernels": [places[id(slot.w)] for slot in shared],
+                "shapes": [list(slot.w.shape) for slot in shared],
             }
-            for slot in slots
+            for constraint, shared in groups
         ]
     )
 
@@ -66,8 +68,8 @@ def constraints(model, description):
     """The `constraints` of an `ADMMModel` from what `describe` wrote."""
     found = kernels.find(model)
     return {
-        found[entry["kernel"]].path: keras.saving.deserialize_keras_object(
-            entry["constraint"]
-        )
+        found[place].path: constraint
         for entry in json.loads(description)
+        for constraint in [keras.saving.deserialize_keras_object(entry["constraint"])]
+        for place in entry["kernels"]
     }

@@ -4,11 +4,10 @@ Kernels are found as variables, by walking the tree of layers, so functional,
 nested, shared, residual and subclassed models all work.
 """
 
-import re
+import math
 
 import keras
-
-from tf_admm.constraints import MaskConstraint
+from keras import ops
 
 #: Names under which Keras layers keep what can be pruned.
 PRUNABLE = (
@@ -30,6 +29,8 @@ class Kernel:
         paths: its structural paths, tuples of names: enclosing models, layer,
             sub-layers, variable. A shared layer has one for each place.
         axes: `(inputs, outputs)`, tuples of axes of the variable.
+        shape: tuple, its shape in the order of Dense and Conv kernels,
+            `(positions..., inputs, outputs)`, with one input in depthwise ones.
     """
 
     def __init__(self, variable, layer):
@@ -37,6 +38,15 @@ class Kernel:
         self.layer = layer
         self.paths = []
         self.axes = axes(layer, variable)
+        inputs, outputs = self.axes
+        inputs = tuple(axis for axis in inputs if axis not in outputs)
+        taken = (*inputs, *outputs)
+        places = tuple(a for a in range(len(variable.shape)) if a not in taken)
+        self._order = (*places, *inputs, *outputs)
+        sizes = variable.shape
+        self.shape = tuple(sizes[axis] for axis in places) + tuple(
+            math.prod(sizes[axis] for axis in group) for group in (inputs, outputs)
+        )
 
     @property
     def path(self):
@@ -49,7 +59,17 @@ class Kernel:
 
     @property
     def size(self):
-        return int(keras.ops.size(self.variable))
+        return math.prod(self.shape)
+
+    def canonical(self, x):
+        """A tensor of the variable's shape, in the order that `shape` has."""
+        return ops.reshape(ops.transpose(x, self._order), self.shape)
+
+    def original(self, x):
+        """The inverse of `canonical`."""
+        moved = [self.variable.shape[axis] for axis in self._order]
+        back = sorted(range(len(moved)), key=self._order.__getitem__)
+        return ops.transpose(ops.reshape(x, moved), back)
 
     def names(self):
         """All that a constraint key may be: names of layers, and paths.
@@ -73,106 +93,6 @@ def find(model):
                 kernel = found.setdefault(id(variable), Kernel(variable, layer))
                 kernel.paths.append((*path, variable.name))
     return list(found.values())
-
-
-def match(kernels, constraints):
-    """The constraint of each kernel: a list of `(kernel, constraint)`.
-
-    Args:
-        kernels: list of `Kernel`.
-        constraints: a mapping from keys to constraints, of which the first
-            that matches counts; or one constraint, for every trainable kernel
-            that need not be asked for by name. A key is the name of a layer or
-            a structural path, or a regular expression that matches one in
-            full; the name of a composite layer covers the kernels under it.
-
-    Raises:
-        ValueError: if what is given as a constraint is none; if a key matches
-            nothing, or nothing trainable; or if what it matches can't be told
-            apart by its path.
-    """
-    choose = _by_key if isinstance(constraints, dict) else _without_keys
-    chosen = [
-        (kernel, constraint)
-        for kernel, constraint in choose(kernels, constraints)
-        if kernel.variable.trainable
-    ]
-    if not chosen:
-        raise ValueError(
-            "Expected at least one kernel to constrain. Received: "
-            f"constraints={constraints}. Kernels of the model: {_listing(kernels)}"
-        )
-    _check_unambiguous([kernel for kernel, _ in chosen])
-    return chosen
-
-
-def _by_key(kernels, constraints):
-    for key, constraint in constraints.items():
-        _check_key(key, kernels)
-        _check_constraint(f"constraints[{key!r}]", constraint)
-    for kernel in kernels:
-        keys = [key for key in constraints if matches(key, kernel)]
-        if keys:
-            yield kernel, constraints[keys[0]]
-
-
-def _without_keys(kernels, constraint):
-    _check_constraint("constraints", constraint)
-    return [(kernel, constraint) for kernel in kernels if not kernel.by_name_only]
-
-
-def matches(key, kernel):
-    """Whether a constraint key covers a kernel."""
-    names = set(kernel.names())
-    if key in names or any(re.escape(name) == key for name in names):
-        return True
-    if kernel.by_name_only:
-        return False
-    try:
-        pattern = re.compile(key)
-    except (re.error, TypeError):
-        return False
-    return any(pattern.fullmatch(name) for name in names)
-
-
-def _check_constraint(name, constraint):
-    if not isinstance(constraint, MaskConstraint):
-        raise ValueError(
-            f"Expected `{name}` to be a constraint of `tf_admm.constraints`, such "
-            f"as `Sparsity(0.9)`. Received: {name}={constraint}"
-        )
-
-
-def _check_key(key, kernels):
-    covered = [kernel for kernel in kernels if matches(key, kernel)]
-    if not covered:
-        raise ValueError(
-            "Expected each key of `constraints` to be the name or path of a "
-            "layer with a kernel, or a regular expression that matches one in "
-            f"full. Received: {key!r}, which matches none of "
-            f"{_listing(kernels)}"
-        )
-    if not any(kernel.variable.trainable for kernel in covered):
-        raise ValueError(
-            "Expected the kernels to constrain to be trainable. Received: "
-            f"{key!r}, which matches only the frozen {_listing(covered)}. Set "
-            "`layer.trainable = True`, or leave the key out."
-        )
-
-
-def _check_unambiguous(kernels):
-    paths = [kernel.path for kernel in kernels]
-    twice = sorted({path for path in paths if paths.count(path) > 1})
-    if twice:
-        raise ValueError(
-            "Expected each constrained kernel to have a path of its own. "
-            f"Received: more than one kernel at {twice}. Give the layers "
-            "names of their own."
-        )
-
-
-def _listing(kernels):
-    return [kernel.path for kernel in kernels]
 
 
 def walk(layer, path=(), above=()):

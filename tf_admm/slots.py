@@ -1,24 +1,26 @@
-"""What ADMM holds for one kernel."""
+"""What ADMM holds for each kernel."""
 
 import keras
 from keras import ops
 
+from tf_admm import selectors
 from tf_admm import updates
 
 
 class Slot:
-    """One kernel's w, its set, z, u and mask.
+    """One kernel's w, its set, z, u and what of z is frozen.
 
     A plain object, kept in the plain `Slots`: variables in a list or tuple of a
     Keras model would make that model own the user's kernels a second time.
 
     Attributes:
         kernel: the `tf_admm.kernels.Kernel`.
-        constraint: its set S.
+        constraint: its set S, which other slots may share.
         w: the kernel's variable.
         z: float variable, Pi_S(w + u) of the last update.
         u: float variable, the scaled dual.
-        mask: float variable, 1.0 on the index set of the last Z-step.
+        frozen: float variable, what retraining keeps of the last Z-step's z: its
+            mask, 1.0 on the index set, or its levels or clusters.
     """
 
     def __init__(self, kernel, constraint, add_weight):
@@ -27,7 +29,7 @@ class Slot:
         self.w = kernel.variable
         self.z = self._state(add_weight, "z", "zeros")
         self.u = self._state(add_weight, "u", "zeros")
-        self.mask = self._state(add_weight, "mask", "ones")
+        self.frozen = self._state(add_weight, "frozen", "ones")
 
     def _state(self, add_weight, name, initializer):
         return add_weight(
@@ -44,28 +46,35 @@ class Slot:
         """w in the precision of the state."""
         return ops.cast(self.w, self.z.dtype)
 
-    def z_step(self):
-        """`z <- Pi_S(w + u)` and its mask; returns `u + w - z`."""
+    def shifted(self):
+        """`w + u`, in the axis order of the constraints."""
+        return self.kernel.canonical(self.value() + self.u)
+
+    def project(self, frozen):
+        """`z <- Pi_S(w + u)`, given what is frozen of it; returns `u + w - z`."""
         v = self.value() + self.u
-        mask = self.constraint.mask(v)
-        z, u = updates.dual_step(v, mask)
-        self.mask.assign(ops.cast(mask, self.mask.dtype))
-        self.z.assign(z)
-        return u
+        self.frozen.assign(self.kernel.original(frozen))
+        self.z.assign(self._restrict(v))
+        return updates.dual_step(v, self.z)
 
     def freeze(self):
-        """`w <- w * mask`, `z <- w`, `u <- 0`."""
-        self.w.assign(self.restrict(self.w, retraining=1.0))
+        """`w <-` the nearest with the frozen part of z, `z <- w`, `u <- 0`."""
+        self.w.assign(self._restrict(ops.convert_to_tensor(self.w)))
         self.z.assign(self.value())
         self.u.assign(ops.zeros_like(self.u))
 
     def restrict(self, w, retraining):
-        """`w * mask` where `retraining` is 1.0, `w` where it is 0.0.
+        """What retraining makes of w; w itself where `retraining` is false.
 
         Data decides, so that one trace of the train step serves both phases.
         """
-        free = 1.0 - ops.cast(retraining, self.mask.dtype)
-        return self.constraint.restrict(w, ops.maximum(self.mask, free))
+        return ops.where(retraining, self._restrict(w), w)
+
+    def _restrict(self, w):
+        canonical = self.kernel.canonical
+        frozen = ops.convert_to_tensor(self.frozen)
+        restricted = self.constraint.restrict(canonical(w), canonical(frozen))
+        return self.kernel.original(restricted)
 
     def check_finite(self):
         """Raise if w holds NaN or infinity."""
@@ -76,22 +85,50 @@ class Slot:
                 "diverged: lower the learning rate, or rho."
             )
 
-    def check_feasible(self):
-        """Raise unless w is in its set."""
-        w = ops.convert_to_tensor(self.w)
-        if not bool(ops.all(self.constraint(w) == w)):
-            raise RuntimeError(
-                f"Expected the kernel '{self.kernel.path}' to satisfy "
-                f"{self.constraint.get_config()}. Received: "
-                f"{int(ops.sum(ops.cast(w != 0, 'int32')))} nonzeros."
-            )
-
 
 class Slots:
-    """The slots of a model, to iterate over."""
+    """The slots of a model, to iterate over.
 
-    def __init__(self, slots):
-        self._slots = list(slots)
+    Args:
+        matched: list of `(kernel, constraint)`.
+        add_weight: that of the model which owns the state.
+    """
+
+    def __init__(self, matched, add_weight):
+        self._slots = [Slot(*pair, add_weight) for pair in matched]
+        self._groups = selectors.together((s, s.constraint) for s in self._slots)
 
     def __iter__(self):
         return iter(self._slots)
+
+    def z_step(self):
+        """`z <- Pi_S(w + u)` for all; returns a list of `(slot, u + w - z)`."""
+        return [
+            (slot, slot.project(frozen))
+            for constraint, slots in self._groups
+            for slot, frozen in zip(
+                slots, constraint.freeze_all([slot.shifted() for slot in slots])
+            )
+        ]
+
+    def check_feasible(self):
+        """Raise unless all w are in their sets, zeros exactly."""
+        for constraint, slots in self._groups:
+            ws = [
+                slot.kernel.canonical(ops.convert_to_tensor(slot.w)) for slot in slots
+            ]
+            for slot, w, frozen in zip(slots, ws, constraint.freeze_all(ws)):
+                if not _feasible(w, constraint.restrict(w, frozen)):
+                    raise RuntimeError(
+                        f"Expected the kernel '{slot.kernel.path}' to satisfy "
+                        f"{constraint}. Received: "
+                        f"{int(ops.sum(ops.cast(w != 0, 'int32')))} nonzeros."
+                    )
+
+
+def _feasible(w, projected):
+    """Whether w is its own projection, up to the rounding of a scale or mean."""
+    zeros = ops.all(ops.logical_or(projected != 0, w == 0))
+    tolerance = 1e-2 if w.dtype in ("float16", "bfloat16") else 1e-5
+    near = ops.max(ops.abs(w - projected)) <= tolerance * ops.max(ops.abs(w))
+    return bool(ops.logical_and(zeros, near))

@@ -24,19 +24,9 @@ def penalty(w, z, u, rho):
     return 0.5 * rho * ops.sum(ops.square(w - z + u))
 
 
-def dual_step(v, mask):
-    """The Z-step and the U-step, `(z, u)`, from `v = w + u`.
-
-    Args:
-        v: kernel plus scaled dual.
-        mask: boolean tensor, the index set of the projection of `v`.
-
-    Returns:
-        `(z, u)`: the projection `Pi_S(v)` and the new scaled dual `v - z`,
-        which is exactly 0.0 on the index set.
-    """
-    z = ops.where(mask, v, ops.zeros_like(v))
-    return z, v - z
+def dual_step(v, z):
+    """The U-step, `u + w - z`, from `v = w + u`; exactly 0.0 where z is v."""
+    return v - z
 
 
 def rescale_dual(u, old_rho, new_rho):

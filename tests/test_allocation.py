@@ -1,0 +1,334 @@
+"""One budget made into a constraint for each kernel."""
+
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tf_admm
+from tf_admm import costs
+from tf_admm import kernels
+from tf_admm.constraints import BlockSparsity
+from tf_admm.constraints import FilterSparsity
+from tf_admm.constraints import Levels
+from tf_admm.constraints import NMSparsity
+from tf_admm.constraints import Sparsity
+
+METHODS = ("uniform", "erk", "magnitude", "sensitivity")
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 8, 8, 2)).astype("float32")
+    return x, (x.mean((1, 2, 3)) > 0).astype("int32")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """The losses of the model below, which is the same for each test."""
+    return tmp_path_factory.mktemp("cache") / "losses.json"
+
+
+@pytest.fixture
+def model(data):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 2))
+    x = layers.Conv2D(8, 3, activation="relu", name="conv1")(inputs)
+    x = layers.BatchNormalization()(x)
+    x = layers.Conv2D(16, 3, activation="relu", name="conv2")(x)
+    x = layers.Dense(32, activation="relu", name="fc1")(layers.Flatten()(x))
+    model = keras.Model(inputs, layers.Dense(2, name="fc2")(x))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss)
+    model.fit(*data, verbose=0)
+    return model
+
+
+def kept(model, allocation):
+    """Nonzeros of each kernel, projected by what it is allocated."""
+    counts = {}
+    for kernel in kernels.find(model):
+        w = np.array(kernel.variable)
+        if kernel.path in allocation:
+            w = np.array(allocation[kernel.path](w))
+        counts[kernel.path] = np.count_nonzero(w)
+    return counts
+
+
+def spent(model, allocation, name):
+    """What a budget of this name comes to."""
+    cost = {"bytes": costs.Bytes, "macs": costs.MACs}.get(name, costs.Nonzeros)(model)
+    counts = kept(model, allocation)
+    return sum(cost(kernel, counts[kernel.path]) for kernel in kernels.find(model))
+
+
+BUDGETS = {"ratio": 12.0, "nonzeros": 900, "bytes": 6000, "macs": 20_000}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name, budget", BUDGETS.items(), ids=BUDGETS)
+def test_a_budget_is_met_to_within_a_weight(model, data, cache, name, budget, method):
+    before = model.get_weights()
+    allocation = tf_admm.allocate(
+        model, **{name: budget}, method=method, data=data, cache=cache
+    )
+    total = sum(kernel.size for kernel in kernels.find(model))
+    bound = total / budget if name == "ratio" else budget
+    # The most that one weight costs: its uses, or its bytes and a wider row index.
+    unit = {"bytes": 6 + 17, "macs": 36}.get(name, 1)
+    assert bound - unit < spent(model, allocation, name) <= bound
+    for now, then in zip(model.get_weights(), before):
+        np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("method", ["uniform", "erk", "magnitude"])
+@pytest.mark.parametrize(
+    "family, unit",
+    [
+        (FilterSparsity, 400 * 32 // 32),
+        (lambda s: BlockSparsity(s, (4, 1)), 4),
+    ],
+    ids=["filters", "blocks"],
+)
+def test_a_budget_in_units(model, family, unit, method):
+    exclude = ["fc2", "conv1"]
+    allocation = tf_admm.allocate(
+        model, ratio=3.0, method=method, constraint=family, exclude=exclude
+    )
+    assert set(allocation) == {"conv2/kernel", "fc1/kernel"}
+    total = sum(kernel.size for kernel in kernels.find(model))
+    assert total / 3 - unit < spent(model, allocation, "ratio") <= total / 3
+
+
+def test_admm_meets_the_budget(model, data):
+    allocation = tf_admm.allocate(model, nonzeros=700, method="erk")
+    admm = tf_admm.ADMMModel(model, allocation)
+    admm.finalize()
+    assert tf_admm.summary(admm.model).kept == 700
+
+
+def densities(model, allocation):
+    counts = kept(model, allocation)
+    return {k.path: counts[k.path] / k.size for k in kernels.find(model)}
+
+
+def test_uniform_is_the_same_everywhere(model):
+    got = densities(model, tf_admm.allocate(model, ratio=4, method="uniform"))
+    assert all(abs(density - 0.25) < 2 / 64 for density in got.values())
+
+
+def test_erk_is_in_proportion_to_sum_over_product(model):
+    got = densities(model, tf_admm.allocate(model, ratio=20, method="erk"))
+    shapes = {k.path: k.shape for k in kernels.find(model)}
+    raw = {path: sum(shape) / math.prod(shape) for path, shape in shapes.items()}
+    scale = got["fc1/kernel"] / raw["fc1/kernel"]
+    for path, shape in shapes.items():
+        expected = min(1.0, scale * raw[path])
+        assert got[path] == pytest.approx(expected, abs=2 / math.prod(shape) + 1e-3)
+
+
+def test_magnitude_is_one_threshold(model):
+    allocation = tf_admm.allocate(model, nonzeros=1000, method="magnitude")
+    everything = [np.abs(np.ravel(k.variable)) for k in kernels.find(model)]
+    threshold = np.sort(np.concatenate(everything))[-1000]
+    expected = [np.count_nonzero(w >= threshold) for w in everything]
+    assert list(kept(model, allocation).values()) == expected
+
+
+def test_magnitude_of_units_is_per_weight(model):
+    """Filters of two layers with the same weights are worth the same."""
+    inputs = keras.Input((4,))
+    x = layers.Dense(10, name="a")(inputs)
+    y = layers.Dense(10, name="b")(layers.Concatenate()([inputs, inputs, inputs]))
+    model = keras.Model(inputs, [x, y])
+    a, b = (model.get_layer(name).kernel for name in "ab")
+    a.assign(np.tile(np.linspace(0.1, 1.0, 10), (4, 1)))
+    b.assign(np.tile(np.linspace(0.1, 1.0, 10), (12, 1)))
+    allocation = tf_admm.allocate(
+        model, ratio=2, method="magnitude", constraint=FilterSparsity
+    )
+    got = {path: c.kept(10) for path, c in allocation.items()}
+    assert got == {"a/kernel": 5, "b/kernel": 5}
+
+
+def test_sensitivity_takes_from_what_does_not_matter(data):
+    """One branch is multiplied by zero."""
+    inputs = keras.Input((8, 8, 2))
+    flat = layers.Flatten()(inputs)
+    useful = layers.Dense(16, name="useful")(flat)
+    useless = layers.Rescaling(0.0)(layers.Dense(16, name="useless")(flat))
+    out = layers.Dense(2, name="head")(layers.Add()([useful, useless]))
+    model = keras.Model(inputs, out)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.01), loss)
+    model.fit(*data, epochs=20, verbose=0)
+    allocation = tf_admm.allocate(model, ratio=2, method="sensitivity", data=data)
+    got = kept(model, allocation)
+    # As many weights as there are outputs stay.
+    assert got["useless/kernel"] == 16
+    assert got["useful/kernel"] + got["head/kernel"] == (2 * 2048 + 32) // 2 - 16
+
+
+@pytest.mark.parametrize("method", ["uniform", "magnitude"])
+def test_floors(model, method):
+    """At the least budget each kernel keeps as many weights as it has outputs."""
+    floors = {"conv1/kernel": 8, "conv2/kernel": 16, "fc1/kernel": 32, "fc2/kernel": 2}
+    total = sum(floors.values())
+    allocation = tf_admm.allocate(model, nonzeros=total, method=method)
+    assert kept(model, allocation) == floors
+    with pytest.raises(ValueError, match=f"the nearest is nonzeros={total},.*floor"):
+        tf_admm.allocate(model, nonzeros=total - 1, method=method)
+
+
+def test_filters_keep_one_at_least(model):
+    allocation = tf_admm.allocate(
+        model, ratio=8.0, method="uniform", constraint=FilterSparsity
+    )
+    assert min(c.kept(n) for c, n in zip(allocation.values(), (8, 16, 32, 2))) >= 1
+
+
+@pytest.mark.parametrize(
+    "budget, nearest",
+    [
+        ({"ratio": 1e6}, "ratio="),
+        ({"ratio": 0.5}, "ratio=1,"),
+        ({"macs": 10}, "macs="),
+        ({"bytes": 10}, "bytes="),
+        ({"nonzeros": 10**9}, "nonzeros="),
+    ],
+)
+def test_an_impossible_budget_names_the_nearest(model, budget, nearest):
+    with pytest.raises(ValueError, match="Expected a budget that can be met") as error:
+        tf_admm.allocate(model, **budget)
+    message = str(error.value)
+    assert f"the nearest is {nearest}" in message
+    ((name, _),) = budget.items()
+    possible = float(message.split(f"{name}=")[1].split(",")[0])
+    # As printed, to six digits.
+    slack = 0.99999 if name == "ratio" and possible > 1 else 1.0
+    tf_admm.allocate(model, **{name: possible * slack})
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({}, "Expected one budget.*Received: none"),
+        ({"ratio": 2, "macs": 10}, "Expected one budget.*'macs': 10"),
+        ({"ratio": 0}, "`ratio`. Expected a positive number. Received: ratio=0"),
+        ({"ratio": math.nan}, "`ratio`. Expected a positive number"),
+        ({"nonzeros": -1}, "`nonzeros`. Expected a positive number"),
+        ({"ratio": 2, "method": "best"}, "`method`. Expected one of.*method=best"),
+        ({"ratio": 2, "method": "sensitivity"}, "held-out `data`"),
+        ({"ratio": 2, "constraint": lambda s: NMSparsity(2, 4)}, "`constraint`"),
+        ({"ratio": 2, "constraint": lambda s: Levels.ternary()}, "`constraint`"),
+        ({"ratio": 2, "exclude": ["fc9"]}, "'fc9', which matches none"),
+        ({"ratio": 2, "exclude": [".*"]}, "no earlier key matches"),
+        (
+            {"ratio": 2, "constraint": lambda s: BlockSparsity(s, (16, 16))},
+            "block of shape",
+        ),
+    ],
+)
+def test_bad_input(model, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        tf_admm.allocate(model, **arguments)
+
+
+def test_sensitivity_needs_a_compiled_model(model, data):
+    plain = keras.Model.from_config(model.get_config())
+    with pytest.raises(ValueError, match="compiled model.*model.compiled=False"):
+        tf_admm.allocate(plain, ratio=2, method="sensitivity", data=data)
+
+
+# The cache of the losses.
+
+
+def test_losses_are_measured_once(model, data, tmp_path, monkeypatch):
+    cache = tmp_path / "losses.json"
+    arguments = dict(ratio=10, method="sensitivity", data=data, cache=cache)
+    first = tf_admm.allocate(model, **arguments)
+    evaluate = model.evaluate
+    monkeypatch.setattr(model, "evaluate", None)
+    again = tf_admm.allocate(model, **arguments)
+    assert {k: v.sparsity for k, v in again.items()} == {
+        k: v.sparsity for k, v in first.items()
+    }
+    # Other weights, or other sets, are measured anew.
+    with pytest.raises(TypeError):
+        tf_admm.allocate(model, **arguments, constraint=FilterSparsity)
+    model.get_layer("fc2").kernel.assign_add(np.full((32, 2), 0.1))
+    with pytest.raises(TypeError):
+        tf_admm.allocate(model, **arguments)
+    monkeypatch.setattr(model, "evaluate", evaluate)
+    tf_admm.allocate(model, **arguments)
+
+
+def test_a_failed_measurement_puts_the_weights_back(model, data, monkeypatch):
+    before, calls = model.get_weights(), []
+    evaluate = model.evaluate
+
+    def failing(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return evaluate(*args, **kwargs)
+
+    monkeypatch.setattr(model, "evaluate", failing)
+    with pytest.raises(KeyboardInterrupt):
+        tf_admm.allocate(model, ratio=10, method="sensitivity", data=data)
+    for now, then in zip(model.get_weights(), before):
+        np.testing.assert_array_equal(now, then)
+
+
+# The table.
+
+
+def test_it_is_read_as_it_was_written(model, tmp_path, capsys):
+    allocation = tf_admm.allocate(model, ratio=10)
+    assert "conv1/kernel" in capsys.readouterr().out
+    path = tmp_path / "allocation.json"
+    allocation.save(path)
+    loaded = tf_admm.Allocation.load(path)
+    assert kept(model, loaded) == kept(model, allocation)
+    assert list(loaded) == list(allocation)
+    assert all(type(c) is Sparsity for c in loaded.values())
+
+
+def test_it_can_be_edited(model, tmp_path):
+    path = tmp_path / "allocation.json"
+    tf_admm.allocate(model, ratio=10).save(path)
+    record = json.loads(path.read_text())
+    assert set(record["fc1/kernel"]) == {"Sparsity"}
+    record["fc1/kernel"]["Sparsity"]["sparsity"] = 0.75
+    record["conv1/kernel"] = {"BlockSparsity": {"sparsity": 0.5, "block": [2, 1]}}
+    record["conv2/kernel"] = None
+    path.write_text(json.dumps(record))
+    loaded = tf_admm.Allocation.load(path)
+    admm = tf_admm.ADMMModel(model, loaded)
+    admm.finalize()
+    rows = {row.path: row.sparsity for row in tf_admm.summary(model).rows}
+    assert rows["fc1/kernel"] == 0.75 and rows["conv1/kernel"] == 0.5
+    assert rows["conv2/kernel"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        0.5,
+        "Sparsity",
+        {},
+        {"NoSuchSet": {}},
+        {"Sparsity": {"density": 0.5}},
+        {"Sparsity": {"sparsity": 2}},
+        {"Sparsity": {"sparsity": 0.5}, "Clusters": {"clusters": 2}},
+    ],
+)
+def test_an_entry_that_is_no_constraint(tmp_path, entry):
+    path = tmp_path / "allocation.json"
+    path.write_text(json.dumps({"fc1": entry}))
+    with pytest.raises(ValueError, match="Expected the entry of 'fc1' to be null"):
+        tf_admm.Allocation.load(path)

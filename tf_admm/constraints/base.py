@@ -1,0 +1,144 @@
+"""The three kinds of sets, each with the holes that a new set fills."""
+
+import numbers
+
+import keras
+from keras import ops
+
+
+class SetConstraint(keras.constraints.Constraint):
+    """Base of the sets.
+
+    What of the nearest member retraining keeps (a mask, the levels, the
+    clusters) is a tensor of the kernel's shape, `frozen`. The members that
+    share it are a linear subspace, and the projection is in two parts:
+
+        Pi_S(w) = restrict(w, freeze(w)).
+    """
+
+    def check(self, shapes):
+        """Raise if no kernels of these shapes can be in the set.
+
+        Args:
+            shapes: list of tuples, of the kernels that share this constraint.
+        """
+
+    def freeze_all(self, ws):
+        """What is frozen of the nearest member, for kernels that share the set.
+
+        Args:
+            ws: list of float tensors.
+
+        Returns:
+            List of tensors of the shapes and dtypes of `ws`.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `freeze_all(ws)`."
+        )
+
+    def restrict(self, w, frozen):
+        """The nearest tensor with the same frozen part: what retraining does.
+
+        Linear in `w`, and so right for weights and for their gradients.
+
+        Args:
+            w: a kernel, or its gradient.
+            frozen: tensor of the shape of `w`, as `freeze_all` returns it.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `restrict(w, frozen)`."
+        )
+
+    def __call__(self, w):
+        w = ops.convert_to_tensor(w)
+        self.check([tuple(w.shape)])
+        (frozen,) = self.freeze_all([w])
+        return self.restrict(w, frozen)
+
+    def __repr__(self):
+        values = {name: getattr(self, name) for name in self.get_config()}
+        arguments = (
+            f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value!r}"
+            for name, value in values.items()
+        )
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+class MaskConstraint(SetConstraint):
+    """Base of the sets whose members are zero outside of some index set.
+
+    A subclass implements `mask(w)`, the index set of the nearest member. Then
+    `Pi_S(w) = w * mask(w)`. One that couples kernels implements `masks(ws)`.
+    """
+
+    def mask(self, w):
+        """Index set of the nearest member.
+
+        Args:
+            w: float tensor, a kernel in Keras' axis order.
+
+        Returns:
+            Boolean tensor of the shape of `w`, `True` where `w` is kept.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement `mask(w)`.")
+
+    def masks(self, ws):
+        """The masks of kernels that share the set."""
+        return [self.mask(w) for w in ws]
+
+    def freeze_all(self, ws):
+        return [ops.cast(mask, w.dtype) for w, mask in zip(ws, self.masks(ws))]
+
+    def restrict(self, w, frozen):
+        """`w * frozen`, with 0.0 also where `w` is not finite."""
+        return ops.where(frozen != 0, w, ops.zeros_like(w))
+
+
+class ValueConstraint(SetConstraint):
+    """Base of the sets whose members have few distinct values.
+
+    A subclass implements `codes(w, among)` and `restrict(w, codes)`.
+    """
+
+    def codes(self, w, among):
+        """Which of the values each entry of the nearest member has.
+
+        Args:
+            w: float tensor.
+            among: boolean tensor of its shape; other entries are no part of
+                the set's business, and get the code 0.0, which stands for 0.0.
+
+        Returns:
+            Float tensor of the shape of `w`.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `codes(w, among)`."
+        )
+
+    def freeze_all(self, ws):
+        return [self.codes(w, ops.ones_like(w, dtype="bool")) for w in ws]
+
+
+def fraction(name, value):
+    """`value` as a float in [0, 1], or an error."""
+    if not isinstance(value, numbers.Real) or not 0.0 <= value <= 1.0:
+        raise ValueError(
+            f"Invalid value for argument `{name}`. Expected a number in "
+            f"[0, 1], the fraction of zeros. Received: {name}={value}"
+        )
+    return float(value)
+
+
+def positive(name, value):
+    """`value` as a positive int, or an error."""
+    if not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(
+            f"Invalid value for argument `{name}`. Expected a positive integer. "
+            f"Received: {name}={value}"
+        )
+    return int(value)
+
+
+def wide(w):
+    """`w` in float32, or in its own precision if that is higher."""
+    return ops.cast(w, keras.backend.result_type(w.dtype, "float32"))

@@ -1,0 +1,121 @@
+"""Sets that couple the kernels that share one constraint object."""
+
+import math
+
+import keras
+from keras import ops
+
+from tf_admm.constraints import selection
+from tf_admm.constraints.base import MaskConstraint
+from tf_admm.constraints.base import fraction
+
+
+@keras.saving.register_keras_serializable(package="tf_admm")
+class GlobalSparsity(MaskConstraint):
+    """One budget of nonzeros for all kernels that share this object.
+
+        S = {(v_1, v_2, ...) : sum_i card(v_i) <= n - round(sparsity * n)},
+
+    n = size of all of them. The projection keeps the entries of largest
+    magnitude, wherever they are; of equal magnitudes, the first kernel's.
+
+    Args:
+        sparsity: float in [0, 1], the fraction of zeros.
+
+    Raises:
+        ValueError: if `sparsity` is not a number in [0, 1].
+
+    Example:
+
+    >>> everything = tf_admm.constraints.GlobalSparsity(0.9)
+    >>> admm = tf_admm.ADMMModel(model, {"head": None, ".*": everything})
+    """
+
+    def __init__(self, sparsity):
+        self.sparsity = fraction("sparsity", sparsity)
+
+    def masks(self, ws):
+        ws = [ops.convert_to_tensor(w) for w in ws]
+        flat = ops.concatenate([ops.reshape(w, (-1,)) for w in ws])
+        size = flat.shape[0]
+        mask = selection.largest(flat, size - round(self.sparsity * size))
+        return _cut(mask, [w.shape for w in ws])
+
+    def get_config(self):
+        return {"sparsity": self.sparsity}
+
+
+@keras.saving.register_keras_serializable(package="tf_admm")
+class UnitSparsity(MaskConstraint):
+    """Units between two kernels are dead: filters of one, channels of the next.
+
+    Shared by two kernels, in the order of the model, of which the second reads
+    what the first puts out, directly or through a Flatten. A unit is one filter
+    of the first together with all that reads it in the second, counted once:
+
+        S = {(v, v') : at least round(sparsity * n) units are 0.0 in both}.
+
+    The projection keeps the units of largest `||w[..., u]||^2 +
+    ||w'[..., u, :]||^2`; of equal ones, the first.
+
+    Args:
+        sparsity: float in [0, 1], the fraction of dead units.
+
+    Raises:
+        ValueError: if `sparsity` is not in [0, 1]; when given to an `ADMMModel`,
+            if not two kernels share it, or the inputs of the second are no
+            multiple of the outputs of the first.
+
+    Example:
+
+    >>> units = tf_admm.constraints.UnitSparsity(0.5)
+    >>> admm = tf_admm.ADMMModel(model, {"fc1": units, "fc2": units})
+    """
+
+    def __init__(self, sparsity):
+        self.sparsity = fraction("sparsity", sparsity)
+
+    def check(self, shapes):
+        if (
+            len(shapes) != 2
+            or min(map(len, shapes)) < 2
+            or shapes[1][-2] % shapes[0][-1]
+        ):
+            raise ValueError(
+                "Expected two kernels that share the constraint, of which the "
+                "second has as many inputs as the first has outputs, or a multiple. "
+                f"Received: kernels of shapes {shapes}"
+            )
+
+    def masks(self, ws):
+        first, second = (ops.convert_to_tensor(w) for w in ws)
+        units = first.shape[-1]
+        # Flatten puts the channels last, so the position is the outer index.
+        split = (-1, units, second.shape[-1])
+        both = ops.concatenate(
+            [
+                ops.reshape(first, (-1, units)),
+                ops.reshape(
+                    ops.moveaxis(ops.reshape(second, split), 1, 2), (-1, units)
+                ),
+            ]
+        )
+        norms = selection.block_norms(both, (both.shape[0], 1))[0]
+        kept = selection.largest(norms, units - round(self.sparsity * units))
+        incoming = ops.broadcast_to(kept, first.shape)
+        outgoing = ops.reshape(kept, (1, units, 1))
+        outgoing = ops.broadcast_to(outgoing, ops.reshape(second, split).shape)
+        return [incoming, ops.reshape(outgoing, second.shape)]
+
+    def get_config(self):
+        return {"sparsity": self.sparsity}
+
+
+def _cut(flat, shapes):
+    """The inverse of concatenating tensors of these shapes."""
+    parts, start = [], 0
+    for shape in shapes:
+        end = start + math.prod(shape)
+        parts.append(ops.reshape(flat[start:end], shape))
+        start = end
+    return parts

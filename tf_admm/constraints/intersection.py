@@ -1,0 +1,68 @@
+"""Sparse, and then of few values on what is left."""
+
+import keras
+
+from tf_admm.constraints.base import MaskConstraint
+from tf_admm.constraints.base import SetConstraint
+from tf_admm.constraints.base import ValueConstraint
+
+
+@keras.saving.register_keras_serializable(package="tf_admm")
+class Intersection(SetConstraint):
+    """Zero outside of a pattern, and of few values within it.
+
+    The projection takes the mask of `pattern`, and projects what is left by
+    `values`. For `Sparsity` and `Levels` with one scale, or a single cluster,
+    that is the nearest member; for other pairs, the nearest with that mask.
+    Levels that hold no 0 keep every weight of the mask.
+
+    Args:
+        pattern: a constraint with a mask, such as `Sparsity(0.95)`.
+        values: `Levels` or `Clusters`.
+
+    Raises:
+        ValueError: if `pattern` has no mask, or `values` is no set of values.
+
+    Example:
+
+    >>> tf_admm.constraints.Intersection(
+    ...     tf_admm.constraints.Sparsity(0.95), tf_admm.constraints.Levels.binary()
+    ... )
+
+    Reference: ADMM-NN, Ren et al., 2019, arXiv:1812.11677.
+    """
+
+    def __init__(self, pattern, values):
+        self.pattern = _of_kind("pattern", pattern, MaskConstraint)
+        self.values = _of_kind("values", values, ValueConstraint)
+
+    def check(self, shapes):
+        self.pattern.check(shapes)
+        self.values.check(shapes)
+
+    def freeze_all(self, ws):
+        masks = self.pattern.masks(ws)
+        return [self.values.codes(w, mask) for w, mask in zip(ws, masks)]
+
+    def restrict(self, w, frozen):
+        return self.values.restrict(w, frozen)
+
+    def get_config(self):
+        return {
+            "pattern": keras.saving.serialize_keras_object(self.pattern),
+            "values": keras.saving.serialize_keras_object(self.values),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        load = keras.saving.deserialize_keras_object
+        return cls(load(config["pattern"]), load(config["values"]))
+
+
+def _of_kind(name, constraint, kind):
+    if not isinstance(constraint, kind):
+        raise ValueError(
+            f"Invalid value for argument `{name}`. Expected a "
+            f"`tf_admm.constraints.{kind.__name__}`. Received: {name}={constraint}"
+        )
+    return constraint

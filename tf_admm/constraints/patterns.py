@@ -1,0 +1,93 @@
+"""Kernel patterns, with connectivity pruning."""
+
+import math
+
+import keras
+from keras import ops
+
+from tf_admm.constraints import selection
+from tf_admm.constraints.base import MaskConstraint
+from tf_admm.constraints.base import fraction
+
+#: 4 of 9: the centre with three of its four neighbours, or with the three
+#: others of a 2x2 square.
+FOUR_OF_NINE = (
+    ((0, 1, 0), (1, 1, 1), (0, 0, 0)),
+    ((0, 0, 0), (1, 1, 1), (0, 1, 0)),
+    ((0, 1, 0), (1, 1, 0), (0, 1, 0)),
+    ((0, 1, 0), (0, 1, 1), (0, 1, 0)),
+    ((1, 1, 0), (1, 1, 0), (0, 0, 0)),
+    ((0, 1, 1), (0, 1, 1), (0, 0, 0)),
+    ((0, 0, 0), (1, 1, 0), (1, 1, 0)),
+    ((0, 0, 0), (0, 1, 1), (0, 1, 1)),
+)
+
+
+@keras.saving.register_keras_serializable(package="tf_admm")
+class PatternSparsity(MaskConstraint):
+    """Each 2D kernel is zero outside of one pattern of a library.
+
+    A kernel is `w[..., i, o]`, one input of one filter. The projection chooses,
+    for each, the pattern P that maximises `||w * P||`, and then keeps the
+    kernels whose `||w * P||` is largest. Both together are the nearest member.
+
+    Args:
+        patterns: the library, nested lists of 0 and 1, each of the spatial
+            shape of the kernels; `None` for eight patterns of 4 entries of 3x3.
+        connectivity: float in [0, 1], the fraction of kernels that are zero.
+
+    Raises:
+        ValueError: if the patterns are not all of one shape, of 0 and 1; if
+            `connectivity` is not in [0, 1]; when called, if the kernel has
+            another spatial shape.
+
+    References: PCONV, Ma et al., 2019, arXiv:1909.05073; PatDNN, Niu et al.,
+    2020, arXiv:2001.00138.
+    """
+
+    def __init__(self, patterns=None, connectivity=0.0):
+        self._library = _library(FOUR_OF_NINE if patterns is None else patterns)
+        self.patterns = ops.convert_to_numpy(self._library).tolist()
+        self.connectivity = fraction("connectivity", connectivity)
+
+    def check(self, shapes):
+        expected = tuple(self._library.shape[1:])
+        for shape in shapes:
+            if tuple(shape[:-2]) != expected:
+                raise ValueError(
+                    f"Expected a kernel of the shape {expected} of the patterns, "
+                    "and then its inputs and outputs. Received: a kernel of "
+                    f"shape {shape}"
+                )
+
+    def mask(self, w):
+        w = ops.convert_to_tensor(w)
+        kernels = (1,) * (len(w.shape) - 2) + tuple(w.shape[-2:])
+        squares = ops.square(selection.unit_scale(w))
+        squares = ops.reshape(squares, (-1, math.prod(kernels)))
+        library = ops.reshape(self._library, (self._library.shape[0], -1))
+        norms = ops.matmul(ops.cast(library, squares.dtype), squares)
+        chosen = ops.take(library, ops.argmax(norms, axis=0), axis=0)
+        kept = selection.largest(
+            ops.max(norms, axis=0),
+            norms.shape[1] - round(self.connectivity * norms.shape[1]),
+        )
+        mask = ops.reshape(ops.transpose(chosen), w.shape) != 0
+        return ops.logical_and(mask, ops.reshape(kept, kernels))
+
+    def get_config(self):
+        return {"patterns": self.patterns, "connectivity": self.connectivity}
+
+
+def _library(patterns):
+    try:
+        library = ops.convert_to_tensor(patterns, dtype="int32")
+        good = len(library.shape) > 1 and bool(ops.all((library == 0) | (library == 1)))
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise ValueError(
+            "Invalid value for argument `patterns`. Expected a list of patterns of "
+            f"0 and 1, all of one shape. Received: patterns={patterns}"
+        )
+    return library

@@ -1,0 +1,168 @@
+"""What the kept weights of a kernel cost: nonzeros, bytes, multiplications."""
+
+import collections
+import contextlib
+import math
+
+import keras
+from keras import ops
+
+from tf_admm import kernels
+
+
+class Nonzeros:
+    """The number of weights kept."""
+
+    unit = "nonzeros"
+
+    def __init__(self, model):
+        pass
+
+    def __call__(self, kernel, kept):
+        return kept
+
+
+class Bytes:
+    """Bytes of a float32 kernel in a TFLite file, dense or sparse, whichever is less.
+
+    Sparse are four bytes a weight, its place in a row of one output (and one
+    position), and where each row begins; places and beginnings in 1, 2 or 4
+    bytes, as their range needs. An estimate: the file has a few kilobytes
+    besides.
+    """
+
+    unit = "bytes"
+
+    def __init__(self, model):
+        pass
+
+    def __call__(self, kernel, kept):
+        columns = kernel.shape[-2]
+        rows = kernel.size // columns
+        sparse = kept * (4 + _width(columns)) + (rows + 1) * _width(kept)
+        return min(4 * kernel.size, sparse)
+
+
+class MACs:
+    """Multiplications of one sample: kept weights, times the places they are used."""
+
+    unit = "multiplications"
+
+    def __init__(self, model):
+        self._uses = uses(model)
+
+    def __call__(self, kernel, kept):
+        return kept * self._uses.get(id(kernel.variable), 0)
+
+
+def _width(count):
+    """Bytes of an unsigned number up to `count`."""
+    return 1 if count <= 2**8 else 2 if count <= 2**16 else 4
+
+
+def uses(model):
+    """How often one weight of each kernel is multiplied, for one sample.
+
+    Found by calling the model on one sample of zeros, and looking at what each
+    layer receives and returns.
+
+    Args:
+        model: a functional or sequential Keras model.
+
+    Returns:
+        Dict from `id(variable)` to int.
+
+    Raises:
+        ValueError: if the model is not a graph of layers, or has axes of unknown
+            size besides the batch.
+    """
+    if not getattr(model, "inputs", None):
+        raise ValueError(
+            "Expected a functional or sequential model, whose shapes are known, to "
+            f"count multiplications. Received: the model '{model.name}' of type "
+            f"{type(model).__name__}"
+        )
+    found = kernels.find(model)
+    counts = [collections.Counter()]
+    with contextlib.ExitStack() as stack:
+        for layer in {id(layer): layer for layer, _ in kernels.walk(model)}.values():
+            mine = [kernel for kernel in found if kernel.layer is layer]
+            stack.enter_context(_watched(layer, mine, counts))
+        model(_zeros(model))
+    return counts[0]
+
+
+def _zeros(model):
+    """One sample of zeros, in the structure of the model's inputs."""
+    # A `Sequential` that was never called has `inputs`, but no `input`.
+    structure = model.inputs[0] if len(model.inputs) == 1 else model.input
+    for x in keras.tree.flatten(structure):
+        if None in x.shape[1:]:
+            raise ValueError(
+                "Expected inputs of known size, to count multiplications. Received: "
+                f"the model '{model.name}' with an input of shape {x.shape}"
+            )
+    return keras.tree.map_structure(
+        lambda x: ops.zeros((1, *x.shape[1:]), dtype=x.dtype), structure
+    )
+
+
+@contextlib.contextmanager
+def _watched(layer, mine, counts):
+    """Note, at each call of the layer, how often its weights are multiplied.
+
+    `counts` is a stack: a recurrent layer calls its cell once more than there are
+    steps, so what is below it is counted once, and multiplied by the steps.
+    """
+    call = layer.call
+    recurrent = isinstance(layer, keras.layers.RNN)
+
+    def watched(inputs, *args, **kwargs):
+        if recurrent:
+            counts.append(collections.Counter())
+        outputs = call(inputs, *args, **kwargs)
+        if recurrent:
+            below = counts.pop()
+            counts[-1].update({key: n * inputs.shape[1] for key, n in below.items()})
+        for kernel in mine:
+            key, places = id(kernel.variable), _places(kernel, inputs, outputs)
+            counts[-1][key] = places + (counts[-1][key] if len(counts) == 1 else 0)
+        return outputs
+
+    layer.call = watched
+    try:
+        yield
+    finally:
+        del layer.call
+
+
+def _places(kernel, inputs, outputs):
+    """Places that one weight is multiplied at in one call."""
+    rule = next(PLACES[c] for c in type(kernel.layer).__mro__ if c in PLACES)
+    return rule(kernel, inputs, keras.tree.flatten(outputs)[0])
+
+
+def _of_outputs(kernel, inputs, outputs):
+    return math.prod(outputs.shape[1:-1])
+
+
+def _of_inputs(kernel, inputs, outputs):
+    return math.prod(inputs.shape[1:-1])
+
+
+def _of_equation(kernel, inputs, outputs):
+    return math.prod(outputs.shape[1:]) // kernel.shape[-1]
+
+
+def _nowhere(kernel, inputs, outputs):
+    return 0
+
+
+PLACES = {
+    keras.layers.Layer: _of_outputs,
+    keras.layers.Conv1DTranspose: _of_inputs,
+    keras.layers.Conv2DTranspose: _of_inputs,
+    keras.layers.Conv3DTranspose: _of_inputs,
+    keras.layers.EinsumDense: _of_equation,
+    keras.layers.Embedding: _nowhere,
+}

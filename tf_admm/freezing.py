@@ -1,0 +1,82 @@
+"""Zeros that stay zero in a plain Keras model."""
+
+import keras
+from keras import ops
+
+from tf_admm import kernels
+
+
+class FrozenZeros(keras.constraints.Constraint):
+    """Zero wherever the kernel was zero when this was made.
+
+    Holds a mask, so it has no config of its own: the zeros are in the weights,
+    from which `freeze_sparsity` makes it again.
+
+    Args:
+        variable: the kernel.
+    """
+
+    def __init__(self, variable):
+        self.before = variable.constraint
+        self.mask = ops.convert_to_tensor(variable) != 0
+
+    def __call__(self, w):
+        if self.before is not None:
+            w = self.before(w)
+        w = ops.convert_to_tensor(w)
+        return ops.where(self.mask, w, ops.zeros_like(w))
+
+    def get_config(self):
+        raise ValueError(
+            "`FrozenZeros` holds the zeros of one kernel and has no config of its "
+            "own. Save the model, and call `tf_admm.freeze_sparsity` on it after "
+            "loading."
+        )
+
+
+def freeze_sparsity(model):
+    """Keep the zeros of a plain Keras model zero through any later `fit`.
+
+    Each kernel gets, as its variable's constraint, a mask of the zeros that it
+    has now, after the constraint of its own; the optimizer applies it after every
+    step, so neither momentum nor decay can move a zero. It stays with the
+    variable: build another model on these layers, and they keep it. The model
+    saves and loads as before; call this again after loading.
+
+    An optimizer with `use_ema=True` writes averages of the weights over them as
+    `fit` ends, without asking the constraints: call this again after `fit`, which
+    puts the same zeros back.
+
+    Args:
+        model: a built Keras model.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: if the model is not built, or no kernel of it has zeros.
+    """
+    if not model.built:
+        raise ValueError(
+            f"Expected a built model. Received: the unbuilt model '{model.name}'"
+        )
+    found = [kernel.variable for kernel in kernels.find(model)]
+    frozen = [variable for variable in found if _freeze(variable)]
+    if not frozen:
+        raise ValueError(
+            "Expected a model with zeros in its kernels, such as the `.model` of a "
+            f"finished `ADMMModel`. Received: the model '{model.name}' without any"
+        )
+    # A step that was traced before knows nothing of the constraints.
+    model.train_function = None
+    return model
+
+
+def _freeze(variable):
+    """Freeze the zeros of one kernel; whether there are any."""
+    if not isinstance(variable.constraint, FrozenZeros):
+        if bool(ops.all(ops.convert_to_tensor(variable) != 0)):
+            return False
+        variable.constraint = FrozenZeros(variable)
+    variable.assign(variable.constraint(variable))
+    return True

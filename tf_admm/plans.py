@@ -1,0 +1,108 @@
+"""What each kernel would get: a dry run of the selectors."""
+
+from keras import ops
+from rich.console import Console
+from rich.table import Table
+
+from tf_admm import kernels
+from tf_admm import selectors
+
+
+class Row:
+    """One kernel of the plan.
+
+    Attributes:
+        path: its structural path.
+        shape: its shape, in Keras' axis order.
+        constraint: what it gets, or `None`.
+        why: the key that matched, or why it gets none.
+        kept: number of nonzeros of its nearest member.
+        total: number of entries.
+    """
+
+    def __init__(self, choice, kept):
+        self.path = choice.kernel.path
+        self.shape = tuple(choice.kernel.variable.shape)
+        self.constraint = choice.constraint
+        self.why = choice.why
+        self.kept = kept
+        self.total = choice.kernel.size
+
+
+class Plan:
+    """What each kernel of a model would get.
+
+    Attributes:
+        rows: list of `Row`, one for each kernel, in the order of the model.
+        kept: nonzeros in all kernels.
+        total: entries of all kernels.
+    """
+
+    def __init__(self, model, constraints):
+        choices = selectors.choose(kernels.find(model), constraints)
+        kept = _kept(choices)
+        self.rows = [Row(choice, kept[id(choice)]) for choice in choices]
+        self.kept = sum(row.kept for row in self.rows)
+        self.total = sum(row.total for row in self.rows)
+
+    @property
+    def ratio(self):
+        """total / kept over kernels only, as the paper counts."""
+        return self.total / max(self.kept, 1)
+
+    def __rich__(self):
+        table = Table("kernel", "shape", "constraint", title="Plan")
+        table.add_column("kept", justify="right")
+        table.add_column("total", justify="right")
+        table.add_column("why")
+        for row in self.rows:
+            table.add_row(
+                row.path,
+                str(row.shape),
+                "-" if row.constraint is None else repr(row.constraint),
+                f"{row.kept:,}",
+                f"{row.total:,}",
+                row.why,
+            )
+        table.add_section()
+        table.add_row(
+            "all kernels",
+            "",
+            f"{self.ratio:.1f}x smaller",
+            f"{self.kept:,}",
+            f"{self.total:,}",
+        )
+        return table
+
+
+def _kept(choices):
+    """Nonzeros of the projections of the weights as they are."""
+    counts = {id(c): _nonzeros(c.kernel.variable) for c in choices}
+    pairs = [(c, c.constraint) for c in choices if c.constraint is not None]
+    for constraint, group in selectors.together(pairs):
+        ws = [c.kernel.canonical(c.kernel.variable) for c in group]
+        for choice, frozen in zip(group, constraint.freeze_all(ws)):
+            counts[id(choice)] = _nonzeros(frozen)
+    return counts
+
+
+def _nonzeros(tensor):
+    return int(ops.count_nonzero(ops.convert_to_tensor(tensor)))
+
+
+def plan(model, constraints):
+    """Print what each kernel of a model would get, and why; change nothing.
+
+    Args:
+        model: a built Keras model.
+        constraints: as in `ADMMModel`.
+
+    Returns:
+        The `Plan` that was printed.
+
+    Raises:
+        ValueError: as `ADMMModel` would.
+    """
+    result = Plan(model, constraints)
+    Console().print(result)
+    return result

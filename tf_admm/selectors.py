@@ -1,0 +1,188 @@
+"""Which kernel gets which constraint."""
+
+import re
+
+import keras
+
+from tf_admm.constraints import SetConstraint
+
+
+class Choice:
+    """What one kernel gets.
+
+    Attributes:
+        kernel: the `Kernel`.
+        constraint: its constraint, or `None`.
+        why: why it gets none, or the key that matched.
+    """
+
+    def __init__(self, kernel, constraint, why):
+        self.kernel = kernel
+        self.constraint = constraint
+        self.why = why
+
+
+def choose(kernels, constraints):
+    """The `Choice` of each kernel.
+
+    Args:
+        kernels: list of `Kernel`.
+        constraints: a mapping from keys to what the kernels get, of which the
+            first that matches counts; or what every kernel gets that need not
+            be asked for by name. A key is the name of a layer or a structural
+            path, or a regular expression that matches one in full; the name of
+            a composite layer covers the kernels under it. What a kernel gets is
+            a constraint, `None` to leave it alone, or a function from the
+            `Kernel` to one of these. Kernels that get the same object share it.
+
+    Raises:
+        ValueError: if what is given as a constraint is none; if a key matches
+            nothing, or nothing trainable, or only what earlier keys matched; if
+            no kernel gets a constraint; if what gets one can't be told apart by
+            its path; or if a kernel is of a shape that the constraint makes no
+            sense for.
+    """
+    by_key = isinstance(constraints, dict)
+    choices = list((_by_key if by_key else _without_keys)(kernels, constraints))
+    constrained = [choice for choice in choices if choice.constraint is not None]
+    if not constrained:
+        raise ValueError(
+            "Expected at least one kernel to constrain. Received: "
+            f"constraints={constraints}. Kernels of the model: {_listing(kernels)}"
+        )
+    _check_unambiguous([choice.kernel for choice in constrained])
+    _check_shapes(constrained)
+    return choices
+
+
+def match(kernels, constraints):
+    """The list of `(kernel, constraint)` of all kernels that get one."""
+    return [
+        (choice.kernel, choice.constraint)
+        for choice in choose(kernels, constraints)
+        if choice.constraint is not None
+    ]
+
+
+def together(pairs):
+    """Group `(item, constraint)` pairs by constraint object: `(constraint, items)`."""
+    groups = {}
+    for item, constraint in pairs:
+        groups.setdefault(id(constraint), (constraint, []))[1].append(item)
+    return list(groups.values())
+
+
+def _by_key(kernels, constraints):
+    _check_keys(kernels, constraints)
+    for kernel in kernels:
+        key = _first_key(kernel, constraints)
+        if key is None:
+            why = "only by its own name" if kernel.by_name_only else "no key matches"
+            yield Choice(kernel, None, why)
+        else:
+            yield _choice(kernel, constraints[key], f"constraints[{key!r}]", repr(key))
+
+
+def _without_keys(kernels, constraint):
+    for kernel in kernels:
+        if kernel.by_name_only:
+            yield Choice(kernel, None, "only by its own name")
+        else:
+            yield _choice(kernel, constraint, "constraints", "all kernels")
+
+
+def _choice(kernel, value, name, why):
+    if value is not None and not isinstance(value, SetConstraint):
+        value = _of_function(kernel, value, name)
+    if value is None:
+        return Choice(kernel, None, f"excluded by {why}")
+    if not kernel.variable.trainable:
+        return Choice(kernel, None, "not trainable")
+    return Choice(kernel, value, why)
+
+
+def _of_function(kernel, function, name):
+    sort_of = (type, keras.constraints.Constraint)
+    if callable(function) and not isinstance(function, sort_of):
+        value = function(kernel)
+    else:
+        value = function
+    if value is not None and not isinstance(value, SetConstraint):
+        raise ValueError(
+            f"Expected `{name}` to be a constraint of `tf_admm.constraints`, such "
+            "as `Sparsity(0.9)`, `None`, or a function from a kernel to one of "
+            f"these. Received: {name}={value}"
+        )
+    return value
+
+
+def matches(key, kernel):
+    """Whether a constraint key covers a kernel."""
+    names = set(kernel.names())
+    if key in names or any(re.escape(name) == key for name in names):
+        return True
+    if kernel.by_name_only:
+        return False
+    try:
+        pattern = re.compile(key)
+    except (re.error, TypeError):
+        return False
+    return any(pattern.fullmatch(name) for name in names)
+
+
+def _first_key(kernel, constraints):
+    return next((key for key in constraints if matches(key, kernel)), None)
+
+
+def _check_keys(kernels, constraints):
+    for key in constraints:
+        covered = [kernel for kernel in kernels if matches(key, kernel)]
+        if not covered:
+            raise ValueError(
+                "Expected each key of `constraints` to be the name or path of a "
+                "layer with a kernel, or a regular expression that matches one in "
+                f"full. Received: {key!r}, which matches none of "
+                f"{_listing(kernels)}"
+            )
+        if not any(_first_key(kernel, constraints) == key for kernel in covered):
+            earlier = sorted({_first_key(kernel, constraints) for kernel in covered})
+            raise ValueError(
+                "Expected each key of `constraints` to match a kernel that no "
+                f"earlier key matches, since the first counts. Received: {key!r}, "
+                f"whose kernels {_listing(covered)} all go to {earlier}. Put it "
+                "before them, or leave it out."
+            )
+        if constraints[key] is not None and not any(
+            kernel.variable.trainable for kernel in covered
+        ):
+            raise ValueError(
+                "Expected the kernels to constrain to be trainable. Received: "
+                f"{key!r}, which matches only the frozen {_listing(covered)}. Set "
+                "`layer.trainable = True`, or leave the key out."
+            )
+
+
+def _check_unambiguous(kernels):
+    paths = [kernel.path for kernel in kernels]
+    twice = sorted({path for path in paths if paths.count(path) > 1})
+    if twice:
+        raise ValueError(
+            "Expected each constrained kernel to have a path of its own. "
+            f"Received: more than one kernel at {twice}. Give the layers "
+            "names of their own."
+        )
+
+
+def _check_shapes(choices):
+    pairs = [(choice.kernel, choice.constraint) for choice in choices]
+    for constraint, kernels in together(pairs):
+        try:
+            constraint.check([kernel.shape for kernel in kernels])
+        except ValueError as error:
+            raise ValueError(
+                f"{error} ({constraint} for {_listing(kernels)})"
+            ) from None
+
+
+def _listing(kernels):
+    return [kernel.path for kernel in kernels]
