@@ -34,6 +34,7 @@ from tf_admm.constraints import SetConstraint
 from tf_admm.constraints import Sparsity
 from tf_admm.constraints import UnitSparsity
 from tf_admm.constraints import ValueConstraint
+from tf_admm.constraints import selection
 from tf_admm.constraints.patterns import FOUR_OF_NINE
 from tf_admm.constraints.selection import largest
 
@@ -484,6 +485,54 @@ def compiled_half(w):
 def test_any_array_compiled(w):
     expected = oracles.sparsity_naive(w, 25)
     np.testing.assert_array_equal(compiled_half(w).numpy(), expected)
+
+
+# Kernels of more entries than are sorted.
+
+
+def nasty(size):
+    """Arrays whose sample, every so many-th entry, says little about the rest."""
+    rng = np.random.default_rng(0)
+    plain = rng.normal(size=size)
+    spikes = np.where(np.arange(size) % 3 == 0, 0.0, plain)
+    return {
+        "plain": plain,
+        "few values": np.round(plain),
+        "all equal": np.ones(size),
+        "zeros": np.zeros(size),
+        "nearly all zero": np.where(np.arange(size) == size // 2, 1.0, 0.0),
+        "sorted": np.sort(plain),
+        "heavy tails": plain**9,
+        "denormals": plain * 1e-42,
+        "infinities": np.where(plain > 1, np.inf, plain),
+        "zero where sampled": spikes,
+        "large where sampled": np.where(spikes == 0.0, 1e9, spikes),
+    }
+
+
+@pytest.mark.parametrize("name", nasty(3))
+@pytest.mark.parametrize("size", [255, 256, 1000])
+@pytest.mark.parametrize("sample", [1, 3, 90])
+def test_where_a_sample_is_sorted(monkeypatch, name, size, sample):
+    monkeypatch.setattr(selection, "SAMPLE", sample)
+    x = nasty(size)[name].astype("float32")
+    for kept in (1, 2, size // 10, size // 2, size - 1, size):
+        mask = np.array(largest(x, kept))
+        assert mask.sum() == kept
+        expected = oracles.sparsity_naive(x, kept)
+        np.testing.assert_array_equal(np.where(mask, x, 0), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_where_a_sample_is_sorted_compiled(monkeypatch, dtype, jit_compile):
+    monkeypatch.setattr(selection, "SAMPLE", 90)
+    compiled = tf.function(lambda x: largest(x, 100), jit_compile=jit_compile)
+    for name in ("plain", "few values", "zero where sampled"):
+        x = tf.cast(nasty(1000)[name], dtype)
+        mask = compiled(x).numpy()
+        expected = oracles.sparsity_naive(x.numpy(), 100)
+        np.testing.assert_array_equal(np.where(mask, x.numpy(), 0), expected)
 
 
 # NaN.
