@@ -30,6 +30,12 @@ flags.DEFINE_list(
     "Fraction of zeros by layer, name=fraction,...; a name may be a regular "
     "expression.",
 )
+flags.DEFINE_string(
+    "constraints",
+    None,
+    "JSON of the set of each layer, as tf_admm.Allocation writes it; in place of "
+    "--sparsity.",
+)
 flags.DEFINE_integer("admm_epochs", 30, "Epochs of ADMM.", lower_bound=1)
 flags.DEFINE_integer("retrain_epochs", 10, "Epochs after it.", lower_bound=0)
 flags.DEFINE_string(
@@ -55,7 +61,9 @@ flags.DEFINE_string("backup_dir", None, "Folder for going on after a kill.")
 
 
 def constraints():
-    """The `--sparsity` flag as a mapping from layers to sets."""
+    """The mapping from layers to sets of `--constraints`, or of `--sparsity`."""
+    if FLAGS.constraints:
+        return tf_admm.Allocation.load(FLAGS.constraints)
     pairs = [entry.rpartition("=") for entry in FLAGS.sparsity]
     return {
         name: tf_admm.constraints.Sparsity(float(fraction))
@@ -167,6 +175,16 @@ def check_flags():
         FLAGS.report_path,
         FLAGS.backup_dir,
     )
+    if bool(FLAGS.constraints) == bool(FLAGS.sparsity):
+        raise ValueError(
+            "Expected one of --sparsity and --constraints. Received: "
+            f"--sparsity={FLAGS.sparsity}, --constraints={FLAGS.constraints}"
+        )
+    if FLAGS.method == "gradual" and FLAGS.constraints:
+        raise ValueError(
+            "Expected --sparsity, whose rates the gradual schedule grows. Received: "
+            f"--method=gradual, --constraints={FLAGS.constraints}"
+        )
     if FLAGS.picture_path and not FLAGS.history_path:
         raise ValueError(
             "Expected --history_path, which the picture is drawn from. "
@@ -179,6 +197,13 @@ def start_afresh():
     resuming = FLAGS.backup_dir and os.path.isdir(FLAGS.backup_dir)
     if FLAGS.history_path and not resuming and os.path.exists(FLAGS.history_path):
         os.remove(FLAGS.history_path)
+
+
+def dense_accuracy(data):
+    """Test accuracy of the model that the pruning began with."""
+    model = keras.saving.load_model(FLAGS.model_path)
+    model.compile(loss=common.loss(), metrics=["accuracy"])
+    return model.evaluate(*data.test, verbose=0)[1]
 
 
 def record(admm, data, cut, seconds):
@@ -198,6 +223,7 @@ def record(admm, data, cut, seconds):
         "validation_before_retraining": cut,
         "validation": validation,
         "test": test,
+        "dense_test": dense_accuracy(data),
         "seconds": round(seconds),
     }
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import pathlib
 
 import keras
 import numpy as np
@@ -13,10 +14,13 @@ from tf_admm import costs
 from tf_admm import kernels
 from tf_admm.constraints import BlockSparsity
 from tf_admm.constraints import FilterSparsity
+from tf_admm.constraints import Intersection
 from tf_admm.constraints import Levels
 from tf_admm.constraints import NMSparsity
+from tf_admm.constraints import PatternSparsity
 from tf_admm.constraints import Sparsity
 
+EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 METHODS = ("uniform", "erk", "magnitude", "sensitivity")
 
 
@@ -296,6 +300,34 @@ def test_it_is_read_as_it_was_written(model, tmp_path, capsys):
     assert kept(model, loaded) == kept(model, allocation)
     assert list(loaded) == list(allocation)
     assert all(type(c) is Sparsity for c in loaded.values())
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        BlockSparsity(0.5, (4, 1)),
+        NMSparsity(2, 4, axis=0),
+        Levels.uniform(3, per_channel=True),
+        Intersection(Sparsity(0.95), Levels.binary()),
+        PatternSparsity(connectivity=0.5),
+    ],
+)
+def test_any_set_can_be_written(tmp_path, constraint):
+    path = tmp_path / "allocation.json"
+    tf_admm.Allocation({"fc.*": constraint, "head": None}).save(path)
+    loaded = tf_admm.Allocation.load(path)
+    assert loaded["head"] is None
+    assert type(loaded["fc.*"]) is type(constraint)
+    assert loaded["fc.*"].get_config() == constraint.get_config()
+
+
+def test_the_recipes_are_constraints():
+    recipes = sorted((EXAMPLES / "recipes" / "sets").glob("*.json"))
+    assert len(recipes) > 10
+    model = keras.saving.load_model(EXAMPLES.parent / "saved_models/lenet5_dense.keras")
+    for path in recipes:
+        plan = tf_admm.plan(model, tf_admm.Allocation.load(path))
+        assert any(row.constraint is not None for row in plan.rows)
 
 
 def test_it_can_be_edited(model, tmp_path):

@@ -12,6 +12,7 @@ from tf_admm import methods
 from tf_admm import plans
 from tf_admm import selectors
 from tf_admm.constraints import RateConstraint
+from tf_admm.constraints import SetConstraint
 from tf_admm.constraints import Sparsity
 
 BUDGETS = {
@@ -33,7 +34,8 @@ class Allocation(dict):
 
     Edit it as a dict, or in the JSON file that `save` writes and `load` reads,
     `{"fc1/kernel": {"Sparsity": {"sparsity": 0.9}}, ...}`. Keys may be all that
-    `ADMMModel` takes, and `null` excludes.
+    `ADMMModel` takes, and `null` excludes. Kernels under one key share its
+    constraint.
     """
 
     def save(self, path):
@@ -52,26 +54,39 @@ class Allocation(dict):
         return cls({key: _constraint(key, value) for key, value in record.items()})
 
 
-def _described(constraint):
-    if constraint is None:
-        return None
-    name = keras.saving.get_registered_name(type(constraint))
-    return {name.removeprefix(PREFIX): constraint.get_config()}
+def _described(value):
+    """A constraint as its name and arguments, down to plain JSON."""
+    if not isinstance(value, SetConstraint):
+        return value
+    name = keras.saving.get_registered_name(type(value)).removeprefix(PREFIX)
+    return {name: {key: _described(getattr(value, key)) for key in value.get_config()}}
 
 
 def _constraint(key, description):
     if description is None:
         return None
     try:
-        ((name, config),) = description.items()
-        registered = name if ">" in name else PREFIX + name
-        return keras.saving.get_registered_object(registered).from_config(config)
+        constraint = _built(description)
     except (AttributeError, TypeError, ValueError) as error:
+        constraint, problem = None, f" ({error})"
+    else:
+        problem = ""
+    if not isinstance(constraint, SetConstraint):
         raise ValueError(
             f"Expected the entry of {key!r} to be null, or the name of a constraint "
             'with its arguments, such as {"Sparsity": {"sparsity": 0.9}}. Received: '
-            f"{description} ({error})"
-        ) from None
+            f"{description}{problem}"
+        )
+    return constraint
+
+
+def _built(value):
+    """The inverse of `_described`."""
+    if not isinstance(value, dict):
+        return value
+    ((name, arguments),) = value.items()
+    cls = keras.saving.get_registered_object(name if ">" in name else PREFIX + name)
+    return cls(**{key: _built(argument) for key, argument in arguments.items()})
 
 
 class _Share:

@@ -1,0 +1,84 @@
+"""Every family of sets on MNIST's LeNet-5.
+
+    python benchmarks/families.py --data_path=mnist.npz --work_dir=runs
+
+prunes the dense networks of `mnist.py` by the recipe `lenet5_sets` with each set
+of `examples/recipes/sets`, for each seed, and prints what it cost in test
+accuracy. Results go to `benchmarks/results`, one JSON a run; a run whose result is
+there is not made again, and one that was killed goes on where it was.
+"""
+
+import json
+import os
+
+import mnist
+import numpy as np
+from absl import app
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+SETS = mnist.ROOT / "examples" / "recipes" / "sets"
+NAMES = sorted(path.stem for path in SETS.glob("*.json"))
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("sets", NAMES, "Sets to run.")
+
+
+def prune(name, seed):
+    report = mnist.RESULTS / f"sets_{name}_{seed}.json"
+    if report.exists():
+        return
+    stem = os.path.join(FLAGS.work_dir, f"sets_{name}_{seed}")
+    mnist.script(
+        "prune_admm.py",
+        "lenet5_sets",
+        seed=seed,
+        constraints=SETS / f"{name}.json",
+        model_path=mnist.dense("lenet5_dense", seed),
+        save_path=f"{stem}.keras",
+        history_path=f"{stem}.csv",
+        picture_path=f"{stem}.png",
+        backup_dir=f"{stem}_backup",
+        report_path=report,
+    )
+
+
+def table():
+    result = Table(title="LeNet-5 on MNIST, test accuracy, %")
+    for column in ("set", "ratio", "seeds", "mean", "min", "lost", "live"):
+        result.add_column(column, no_wrap=True)
+    for name in NAMES:
+        paths = sorted(mnist.RESULTS.glob(f"sets_{name}_?.json"))
+        runs = [json.loads(path.read_text()) for path in paths]
+        if runs:
+            result.add_row(name, *_figures(runs))
+    return result
+
+
+def _figures(runs):
+    accuracy = [100 * run["test"] for run in runs]
+    lost = [100 * (run["dense_test"] - run["test"]) for run in runs]
+    live = np.mean([list(run["live"].values()) for run in runs], axis=0)
+    return (
+        f"{runs[0]['ratio']:.1f}x",
+        str(len(runs)),
+        f"{np.mean(accuracy):.2f}",
+        f"{min(accuracy):.2f}",
+        f"{np.mean(lost):.2f}",
+        " / ".join(f"{units:.0f}" for units in live),
+    )
+
+
+def main(_):
+    mnist.RESULTS.mkdir(exist_ok=True)
+    os.makedirs(FLAGS.work_dir, exist_ok=True)
+    if not FLAGS.print_only:
+        for seed in FLAGS.seeds:
+            for name in FLAGS.sets:
+                prune(name, seed)
+    Console().print(table())
+
+
+if __name__ == "__main__":
+    app.run(main)
