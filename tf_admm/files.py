@@ -3,18 +3,19 @@
 import contextlib
 import json
 import os
+import uuid
 
 
 @contextlib.contextmanager
 def replacing(path):
     """A temporary name beside `path`, renamed to it if all went well."""
-    folder, name = os.path.split(os.path.abspath(path))
-    temporary = os.path.join(folder, f".{os.getpid()}-{name}")
+    # Not `tempfile`, whose files only their owner can read.
+    temporary = f"{os.fspath(path)}.{uuid.uuid4().hex}.tmp"
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
-        if os.path.exists(temporary):
+        with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
 
 

@@ -8,7 +8,7 @@ import tempfile
 import keras
 from absl import logging
 
-from tf_admm.export import report
+from tf_admm.export import encoder
 from tf_admm.export import runtime
 from tf_admm.export.signature import output_names
 
@@ -50,9 +50,9 @@ def convert(model, signature, flat, sparse):
             except Exception as error:
                 dense = Candidate(problem=_gist(error), error=error)
             else:
-                dense = _candidate(folder, False, names, cases)
+                dense = _dense(folder, names, cases)
             if dense.problem is None:
-                small = _sparse(folder, dense, names, cases) if sparse else dense
+                small = _sparse(dense, names, cases) if sparse else dense
                 return dense, small, batch
         problems["any" if batch is None else batch] = dense.problem
         logging.info("%s, batch %s: %s", model.name, batch, dense.problem)
@@ -105,20 +105,39 @@ def _save(model, signature, names, batch, folder):
         archive.write_out(folder, verbose=False)
 
 
-def _candidate(folder, sparse, names, cases):
+def _dense(folder, names, cases):
+    """The converter's own file, which the sparse ones are made from."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-    if sparse:
-        converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
     # The converter and the runtimes raise whatever comes up: ConverterError,
     # RuntimeError, ValueError, SystemError.
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             data = converter.convert()
-        comparison = runtime.compare(data, names, cases)
+        return _compared(data, names, cases)
     except Exception as error:
         return Candidate(problem=_gist(error), error=error)
+
+
+def _sparse(dense, names, cases):
+    """The smallest sparse file that agrees, or what is wrong with the last."""
+    for native in (True, False):
+        data = encoder.encode(dense.data, native)
+        if len(data) >= len(dense.data):
+            return Candidate(problem="the sparse file is not smaller")
+        try:
+            small = _compared(data, names, cases)
+        except Exception as error:
+            small = Candidate(problem=_gist(error), error=error)
+        if small.problem is None:
+            break
+        logging.info("native=%s: %s", native, small.problem)
+    return small
+
+
+def _compared(data, names, cases):
+    comparison = runtime.compare(data, names, cases)
     if comparison.agrees:
         return Candidate(data, comparison)
     return Candidate(
@@ -127,19 +146,6 @@ def _candidate(folder, sparse, names, cases):
         f"its outputs differ by {comparison.difference:.2e} from the model's "
         f"(allowed: {comparison.tolerance:.2e})",
     )
-
-
-def _sparse(folder, dense, names, cases):
-    small = _candidate(folder, True, names, cases)
-    if small.problem is not None:
-        return small
-    unfilled = report.unfilled_blocks(small.data)
-    if unfilled:
-        problem = f"blocks that don't fill the columns of {unfilled} lose some"
-        return dataclasses.replace(small, problem=problem)
-    if len(small.data) >= len(dense.data):
-        return dataclasses.replace(small, problem="the sparse file is not smaller")
-    return small
 
 
 def _gist(error):

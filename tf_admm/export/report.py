@@ -79,15 +79,6 @@ def sparse_tensors(data):
     return tuple(tensor.name.decode() for tensor in _sparse(data))
 
 
-def unfilled_blocks(data):
-    """Names of the tensors in blocks that don't fill their last dimensions.
-
-    The converter drops what is left over (30 columns in blocks of 4 lose two)
-    and says nothing. Samples that are zero there would not show it.
-    """
-    return [t.name.decode() for t in _sparse(data) if _has_unfilled_block(t)]
-
-
 def _sparse(data):
     from ai_edge_litert import schema_py_generated as schema
 
@@ -98,18 +89,6 @@ def _sparse(data):
         for tensor in graph.tensors
         if tensor.sparsity is not None
     ]
-
-
-def _has_unfilled_block(tensor):
-    # The sizes of the blocks follow those of the dimensions proper.
-    blocked = tensor.sparsity.blockMap
-    if blocked is None:
-        return False
-    sizes = tensor.sparsity.dimMetadata[len(tensor.shape) :]
-    return any(
-        tensor.shape[dimension] % size.denseSize
-        for dimension, size in zip(blocked, sizes)
-    )
 
 
 def _size(plain, zipped):

@@ -1,12 +1,11 @@
 """Export to float32 TFLite files, checked before they are written."""
 
-import contextlib
 import os
-import uuid
 import warnings
 
 import keras
 
+from tf_admm import files
 from tf_admm.export import conversion
 from tf_admm.export import report
 from tf_admm.export import runtime
@@ -17,9 +16,10 @@ def to_tflite(model, path, sparse=True, samples=None):
     """Writes `model` as a float32 TFLite file that has been run and compared.
 
     The file is run with and without the default delegate, and each output must
-    be within 1e-5 * max(1, max|y|) of `model(x, training=False)`. The converter
-    stores a kernel sparse if about 30 % of it or more is zero. Where the sparse
-    file is wrong, doesn't run, or is not smaller, the dense one is written, with
+    be within 1e-5 * max(1, max|y|) of `model(x, training=False)`. Each kernel is
+    stored sparse where that is smaller: fully-connected ones in a form that runs
+    sparse, others behind a DENSIFY, which makes them dense as the file is loaded.
+    Where no sparse file is smaller, or none agrees, the dense one is written, with
     a warning. An existing file is replaced only when all of this has succeeded.
 
     Mixed-precision models compute in float32 in the file, and are compared with
@@ -77,17 +77,10 @@ def _report(path, dense, written, batch, fallback):
 
 
 def _write(path, data):
-    # Not `tempfile`, whose files only their owner can read.
-    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(temporary)
+    with files.replacing(path) as temporary, open(temporary, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _check_model(model):

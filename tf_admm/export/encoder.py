@@ -1,0 +1,227 @@
+"""The constants of a TFLite file, each in the cheapest form that its kernel runs.
+
+Fully-connected kernels run sparse as they are: compressed rows, and 1x4 blocks of
+float32. To any other operator a sparse constant is made dense by a DENSIFY, once, as
+the file is loaded: small on disk, dense in memory.
+"""
+
+import numpy as np
+
+from tf_admm.export import encoding
+
+#: Operators, and which input of theirs is the kernel.
+KERNELS = {
+    "FULLY_CONNECTED": 1,
+    "CONV_2D": 1,
+    "DEPTHWISE_CONV_2D": 1,
+    "TRANSPOSE_CONV": 1,
+    "CONV_3D": 1,
+    "GATHER": 0,
+    "DEQUANTIZE": 0,
+}
+DTYPES = {"FLOAT32": "float32", "FLOAT16": "float16", "INT8": "int8"}
+#: The version of FULLY_CONNECTED that takes sparse kernels.
+SPARSE_VERSION = 8
+#: Bytes of the tables that describe a DENSIFY, roughly.
+DENSIFY_BYTES = 120
+#: As the file format asks.
+ALIGNMENT = 16
+
+
+def encode(data, native=True):
+    """A sparse file from a dense one.
+
+    Args:
+        data: bytes of a TFLite file without sparse constants.
+        native: whether fully-connected kernels may be left sparse for the
+            operator itself.
+
+    Returns:
+        The bytes of the file; the same if nothing is smaller sparse.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    stored = [_Graph(schema, model, graph).encode(native) for graph in model.subgraphs]
+    if not any(stored):
+        return data
+    _empty_unused(model)
+    return _packed(schema, model)
+
+
+class _Graph:
+    """One subgraph, whose constants are encoded in place."""
+
+    def __init__(self, schema, model, graph):
+        self._schema = schema
+        self._model = model
+        self._graph = graph
+        self._names = {
+            code: name
+            for name, code in vars(schema.BuiltinOperator).items()
+            if isinstance(code, int)
+        }
+        self._types = {
+            getattr(schema.TensorType, name): np.dtype(dtype)
+            for name, dtype in DTYPES.items()
+        }
+
+    def encode(self, native):
+        """Encode what is smaller sparse; returns how many constants were."""
+        stored = 0
+        for index, uses in self._constants():
+            array = self._array(self._graph.tensors[index])
+            choices = _choices(array, uses, native)
+            form, densify = min(choices, key=lambda choice: choice[0].bytes)
+            if form.bytes + densify * DENSIFY_BYTES < array.nbytes:
+                self._store(index, form, densify)
+                stored += 1
+        return stored
+
+    def _constants(self):
+        """Constants that are kernels and nothing else, with their operators."""
+        uses = {}
+        for operator in self._graph.operators:
+            for place, index in enumerate(operator.inputs):
+                uses.setdefault(int(index), []).append((self._name(operator), place))
+        # An output must stay what it is.
+        kept = {int(index) for index in self._graph.outputs}
+        return [
+            (index, {name for name, _ in users})
+            for index, users in uses.items()
+            if index >= 0
+            and index not in kept
+            and all(KERNELS.get(name) == place for name, place in users)
+            and self._is_constant(self._graph.tensors[index])
+        ]
+
+    def _name(self, operator):
+        code = self._model.operatorCodes[operator.opcodeIndex]
+        return self._names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
+    def _is_constant(self, tensor):
+        buffer = self._model.buffers[tensor.buffer]
+        return (
+            buffer.data is not None
+            and len(buffer.data) > 0
+            and tensor.type in self._types
+            and tensor.sparsity is None
+            and len(tensor.shape) > 1
+            and not np.any(_zero_points(tensor))
+        )
+
+    def _array(self, tensor):
+        data = np.asarray(self._model.buffers[tensor.buffer].data, "uint8")
+        return data.view(self._types[tensor.type]).reshape(tensor.shape)
+
+    def _store(self, index, form, densify):
+        """Put the encoding in place of the constant, behind a DENSIFY if need be."""
+        tensor = self._graph.tensors[index]
+        data = np.frombuffer(form.values.tobytes(), "uint8")
+        self._model.buffers.append(self._schema.BufferT(data=data))
+        sparse = self._schema.TensorT(
+            shape=tensor.shape,
+            type=tensor.type,
+            buffer=len(self._model.buffers) - 1,
+            name=tensor.name,
+            quantization=tensor.quantization,
+            sparsity=form.sparsity,
+            hasRank=tensor.hasRank,
+        )
+        if not densify:
+            self._graph.tensors[index] = sparse
+            self._mark(index)
+            return
+        self._graph.tensors.append(sparse)
+        # What was the constant is now what DENSIFY makes: no data of its own.
+        tensor.buffer = 0
+        tensor.name = tensor.name + b"/dense"
+        operator = self._schema.OperatorT(
+            opcodeIndex=self._code("DENSIFY", 1),
+            inputs=np.array([len(self._graph.tensors) - 1], "int32"),
+            outputs=np.array([index], "int32"),
+            builtinOptionsType=self._schema.BuiltinOptions.DensifyOptions,
+            builtinOptions=self._schema.DensifyOptionsT(),
+        )
+        self._graph.operators.insert(0, operator)
+
+    def _mark(self, index):
+        """Give the operators of a sparse kernel the version that sparse ones have.
+
+        By the version, delegates that know of no sparse kernels leave them alone;
+        they would read beyond the end of the values.
+        """
+        for operator in self._graph.operators:
+            if index in operator.inputs:
+                operator.opcodeIndex = self._code("FULLY_CONNECTED", SPARSE_VERSION)
+
+    def _code(self, name, version):
+        """The index of an operator code of this version, made if need be."""
+        number = getattr(self._schema.BuiltinOperator, name)
+        codes = self._model.operatorCodes
+        for i, code in enumerate(codes):
+            if (code.builtinCode, code.version) == (number, version):
+                return i
+        codes.append(
+            self._schema.OperatorCodeT(
+                deprecatedBuiltinCode=number, builtinCode=number, version=version
+            )
+        )
+        return len(codes) - 1
+
+
+def _choices(array, uses, native):
+    """Pairs of an encoding, and whether a DENSIFY must follow it."""
+    runs_sparse = uses == {"FULLY_CONNECTED"} and array.ndim == 2
+    if native and runs_sparse and array.dtype == "float32":
+        yield encoding.compressed(array, 1), False
+        if array.shape[1] % 4 == 0:
+            yield encoding.blocks(array, 4), False
+    else:
+        for axis in range(array.ndim):
+            yield encoding.compressed(array, axis), True
+
+
+def _zero_points(tensor):
+    quantization = tensor.quantization
+    points = None if quantization is None else quantization.zeroPoint
+    return [] if points is None else points
+
+
+def _empty_unused(model):
+    """Drop the data of buffers that no tensor refers to any more."""
+    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
+    used |= {entry.buffer for entry in model.metadata or []}
+    for i, buffer in enumerate(model.buffers):
+        if i not in used:
+            buffer.data = None
+
+
+class _AlignedBuffer:
+    """A buffer that packs its data aligned, which the generated class does not."""
+
+    def __init__(self, schema, buffer):
+        self._schema = schema
+        self._buffer = buffer
+
+    def Pack(self, builder):  # noqa: N802, the name that the schema calls
+        data = np.ascontiguousarray(self._buffer.data, "uint8")
+        builder.StartVector(1, len(data), ALIGNMENT)
+        builder.head = builder.head - len(data)
+        builder.Bytes[builder.head : builder.head + len(data)] = data.tobytes()
+        vector = builder.EndVector()
+        self._schema.BufferStart(builder)
+        self._schema.BufferAddData(builder, vector)
+        return self._schema.BufferEnd(builder)
+
+
+def _packed(schema, model):
+    import flatbuffers
+
+    model.buffers = [
+        buffer if buffer.data is None else _AlignedBuffer(schema, buffer)
+        for buffer in model.buffers
+    ]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
