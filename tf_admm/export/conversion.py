@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import tempfile
+import warnings
 
 import keras
 from absl import logging
@@ -23,7 +24,7 @@ class Candidate:
     error: Exception | None = None
 
 
-def convert(model, signature, flat, sparse):
+def convert(model, signature, flat, sparse, precision):
     """Converts a model, and runs what comes out.
 
     Args:
@@ -31,6 +32,7 @@ def convert(model, signature, flat, sparse):
         signature: its `Signature`.
         flat: list of inputs to compare on.
         sparse: whether to try sparse storage.
+        precision: the `Precision` of the weights.
 
     Returns:
         `(dense, small, batch)`: the dense `Candidate`, which agrees with the
@@ -50,9 +52,11 @@ def convert(model, signature, flat, sparse):
             except Exception as error:
                 dense = Candidate(problem=_gist(error), error=error)
             else:
-                dense = _dense(folder, names, cases)
+                dense = _dense(folder, names, cases, precision)
             if dense.problem is None:
-                small = _sparse(dense, names, cases) if sparse else dense
+                small = dense
+                if sparse:
+                    small = _sparse(dense, names, cases, precision)
                 return dense, small, batch
         problems["any" if batch is None else batch] = dense.problem
         logging.info("%s, batch %s: %s", model.name, batch, dense.problem)
@@ -105,29 +109,43 @@ def _save(model, signature, names, batch, folder):
         archive.write_out(folder, verbose=False)
 
 
-def _dense(folder, names, cases):
+def _dense(folder, names, cases, precision):
     """The converter's own file, which the sparse ones are made from."""
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(folder)
     # The converter and the runtimes raise whatever comes up: ConverterError,
     # RuntimeError, ValueError, SystemError.
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            # Of every int8 conversion, about the converter's own ways.
+            warnings.filterwarnings("ignore", "Statistics for quantized inputs")
+            warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is")
+            if precision.dtype == "int8":
+                _check_loops(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+            precision.configure(converter, names[0])
             data = converter.convert()
-        return _compared(data, names, cases)
+        return _compared(data, names, cases, precision)
     except Exception as error:
         return Candidate(problem=_gist(error), error=error)
 
 
-def _sparse(dense, names, cases):
+def _check_loops(data):
+    """Raise where the converter's calibration would end the process."""
+    if encoder.has_loops(data):
+        raise ValueError(
+            "int8 is not supported for a model with loops, such as recurrent layers"
+        )
+
+
+def _sparse(dense, names, cases, precision):
     """The smallest sparse file that agrees, or what is wrong with the last."""
     for native in (True, False):
         data = encoder.encode(dense.data, native)
         if len(data) >= len(dense.data):
             return Candidate(problem="the sparse file is not smaller")
         try:
-            small = _compared(data, names, cases)
+            small = _compared(data, names, cases, precision)
         except Exception as error:
             small = Candidate(problem=_gist(error), error=error)
         if small.problem is None:
@@ -136,8 +154,8 @@ def _sparse(dense, names, cases):
     return small
 
 
-def _compared(data, names, cases):
-    comparison = runtime.compare(data, names, cases)
+def _compared(data, names, cases, precision):
+    comparison = runtime.compare(data, names, cases, precision.tolerance)
     if comparison.agrees:
         return Candidate(data, comparison)
     return Candidate(

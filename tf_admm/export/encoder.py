@@ -1,9 +1,11 @@
 """The constants of a TFLite file, each in the cheapest form that its kernel runs.
 
-Fully-connected kernels run sparse as they are: compressed rows, and 1x4 blocks of
-float32. To any other operator a sparse constant is made dense by a DENSIFY, once, as
-the file is loaded: small on disk, dense in memory.
+Fully-connected kernels run sparse as they are: compressed rows and 1x4 blocks of
+float32, 1x16 blocks of int8. To any other operator a sparse constant is made dense by
+a DENSIFY, once, as the file is loaded: small on disk, dense in memory.
 """
+
+import math
 
 import numpy as np
 
@@ -17,9 +19,12 @@ KERNELS = {
     "TRANSPOSE_CONV": 1,
     "CONV_3D": 1,
     "GATHER": 0,
-    "DEQUANTIZE": 0,
 }
+#: Those of them whose float16 kernels LiteRT's default delegate unpacks right.
+OF_FLOAT16 = {"FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D"}
 DTYPES = {"FLOAT32": "float32", "FLOAT16": "float16", "INT8": "int8"}
+#: Blocks of columns that fully-connected kernels run as they are.
+BLOCKS = {"float32": 4, "int8": 16}
 #: The version of FULLY_CONNECTED that takes sparse kernels.
 SPARSE_VERSION = 8
 #: Bytes of the tables that describe a DENSIFY, roughly.
@@ -69,31 +74,44 @@ class _Graph:
     def encode(self, native):
         """Encode what is smaller sparse; returns how many constants were."""
         stored = 0
-        for index, uses in self._constants():
+        for index, uses in list(self._constants()):
             array = self._array(self._graph.tensors[index])
-            choices = _choices(array, uses, native)
-            form, densify = min(choices, key=lambda choice: choice[0].bytes)
-            if form.bytes + densify * DENSIFY_BYTES < array.nbytes:
+            choices = [
+                (form.bytes + densify * DENSIFY_BYTES, form, densify)
+                for form, densify in _choices(array, uses, native)
+            ]
+            size, form, densify = min(
+                choices, key=lambda c: c[0], default=(math.inf,) * 3
+            )
+            if size < array.nbytes:
                 self._store(index, form, densify)
                 stored += 1
         return stored
 
     def _constants(self):
         """Constants that are kernels and nothing else, with their operators."""
-        uses = {}
+        for index in range(len(self._graph.tensors)):
+            users = self._users(index)
+            if (
+                users
+                and self._is_constant(self._graph.tensors[index])
+                # An output must stay what it is.
+                and index not in self._graph.outputs
+                and all(KERNELS.get(name) == place for name, place in users)
+            ):
+                yield index, {name for name, _ in users}
+
+    def _users(self, index):
+        """Operators that read a tensor, and where; seen through DEQUANTIZE."""
+        users = []
         for operator in self._graph.operators:
-            for place, index in enumerate(operator.inputs):
-                uses.setdefault(int(index), []).append((self._name(operator), place))
-        # An output must stay what it is.
-        kept = {int(index) for index in self._graph.outputs}
-        return [
-            (index, {name for name, _ in users})
-            for index, users in uses.items()
-            if index >= 0
-            and index not in kept
-            and all(KERNELS.get(name) == place for name, place in users)
-            and self._is_constant(self._graph.tensors[index])
-        ]
+            for place in np.flatnonzero(np.asarray(operator.inputs) == index):
+                name = self._name(operator)
+                if name == "DEQUANTIZE":
+                    users += self._users(operator.outputs[0])
+                else:
+                    users.append((name, place))
+        return users
 
     def _name(self, operator):
         code = self._model.operatorCodes[operator.opcodeIndex]
@@ -172,14 +190,29 @@ class _Graph:
 
 def _choices(array, uses, native):
     """Pairs of an encoding, and whether a DENSIFY must follow it."""
-    runs_sparse = uses == {"FULLY_CONNECTED"} and array.ndim == 2
-    if native and runs_sparse and array.dtype == "float32":
-        yield encoding.compressed(array, 1), False
-        if array.shape[1] % 4 == 0:
-            yield encoding.blocks(array, 4), False
-    else:
-        for axis in range(array.ndim):
-            yield encoding.compressed(array, axis), True
+    if uses == {"FULLY_CONNECTED"} and array.ndim == 2:
+        width = BLOCKS.get(array.dtype.name)
+        if native and width and array.shape[1] % width == 0:
+            yield encoding.blocks(array, width), False
+        if native and array.dtype == "float32":
+            yield encoding.compressed(array, 1), False
+            return
+        if array.dtype == "int8":
+            # LiteRT's default delegate can't prepare it behind a DENSIFY.
+            return
+    if array.dtype == "float16" and not uses <= OF_FLOAT16:
+        return
+    for axis in range(array.ndim):
+        yield encoding.compressed(array, axis), True
+
+
+def has_loops(data):
+    """Whether a file has a loop, as recurrent layers have."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    codes = {max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes}
+    return schema.BuiltinOperator.WHILE in codes
 
 
 def _zero_points(tensor):

@@ -14,6 +14,7 @@ class ExportReport:
 
     Attributes:
         path: the file.
+        dtype: what its weights are stored as.
         bytes: its size.
         gzip_bytes: its size after gzip, level 9.
         dense_bytes: the size of the same model without sparse storage.
@@ -28,6 +29,7 @@ class ExportReport:
     """
 
     path: str
+    dtype: str
     bytes: int
     gzip_bytes: int
     dense_bytes: int
@@ -46,6 +48,7 @@ class ExportReport:
     def __str__(self):
         rows = [
             ("file", self.path),
+            ("weights", self.dtype),
             ("size", _size(self.bytes, self.gzip_bytes)),
             ("dense size", _size(self.dense_bytes, self.dense_gzip_bytes)),
             ("ratio", f"{self.ratio:.2f}"),

@@ -8,9 +8,6 @@ import numpy as np
 
 from tf_admm import kernels
 
-#: Largest difference allowed, relative to max(1, largest |output|).
-TOLERANCE = 1e-5
-
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
@@ -83,13 +80,14 @@ def batches(flat, size):
     return [[x[i : i + size] for x in flat] for i in rows]
 
 
-def compare(data, names, cases):
+def compare(data, names, cases, tolerance):
     """Runs a file with and without the default delegate.
 
     Args:
         data: the bytes of the file.
         names: `(inputs, outputs)`, the names in its signature.
         cases: list of `(inputs, outputs)`, flat lists of arrays.
+        tolerance: largest difference allowed, relative to max(1, largest |output|).
 
     Returns:
         The `Comparison` of the output that differs most, as a multiple of what
@@ -103,7 +101,7 @@ def compare(data, names, cases):
             comparison
             for runner in _runners(data)
             for inputs, expected in cases
-            for comparison in _differences(runner, names, inputs, expected)
+            for comparison in _differences(runner, names, inputs, expected, tolerance)
         ),
         key=lambda comparison: comparison.ratio,
     )
@@ -123,15 +121,15 @@ def _runners(data):
         yield interpreter.get_signature_runner()
 
 
-def _differences(runner, names, inputs, expected):
+def _differences(runner, names, inputs, expected, tolerance):
     # By name: the positions of inputs and outputs in a file are arbitrary.
     received = runner(**dict(zip(names[0], inputs)))
     for name, wanted in zip(names[1], expected):
-        yield _compare(_float64(received[name]), wanted)
+        yield _compare(_float64(received[name]), wanted, tolerance)
 
 
-def _compare(received, expected):
-    tolerance = TOLERANCE * max(1.0, np.abs(expected).max(initial=0.0))
+def _compare(received, expected, tolerance):
+    tolerance = tolerance * max(1.0, np.abs(expected).max(initial=0.0))
     if received.shape != expected.shape or not np.isfinite(received).all():
         return Comparison(np.inf, float(tolerance))
     difference = np.abs(received - expected).max(initial=0.0)

@@ -1,4 +1,4 @@
-"""Export to float32 TFLite files, checked before they are written."""
+"""Export to TFLite files, checked before they are written."""
 
 import os
 import warnings
@@ -9,14 +9,22 @@ from tf_admm import files
 from tf_admm.export import conversion
 from tf_admm.export import report
 from tf_admm.export import runtime
+from tf_admm.export.precision import Precision
 from tf_admm.export.signature import Signature
 
+#: Rows of the representative data that outputs are compared on.
+COMPARED_ROWS = 64
 
-def to_tflite(model, path, sparse=True, samples=None):
-    """Writes `model` as a float32 TFLite file that has been run and compared.
+
+def to_tflite(
+    model, path, sparse=True, samples=None, dtype="float32", representative=None
+):
+    """Writes `model` as a TFLite file that has been run and compared.
 
     The file is run with and without the default delegate, and each output must
-    be within 1e-5 * max(1, max|y|) of `model(x, training=False)`. Each kernel is
+    be within a tolerance times max(1, max|y|) of `model(x, training=False)`: 1e-5
+    for float32, 1e-2 for float16, and for int8 0.25, which says no more than that
+    it is no garbage; its accuracy is for you to measure. Each kernel is
     stored sparse where that is smaller: fully-connected ones in a form that runs
     sparse, others behind a DENSIFY, which makes them dense as the file is loaded.
     Where no sparse file is smaller, or none agrees, the dense one is written, with
@@ -32,7 +40,12 @@ def to_tflite(model, path, sparse=True, samples=None):
         sparse: whether to store sparse kernels sparse.
         samples: inputs to compare on, arrays in the structure that the model is
             called on. By default random: standard normal, and 0 or 1 for integer
-            inputs. Needed for subclassed models whose inputs aren't floats.
+            inputs. Needed for subclassed models whose inputs aren't floats. For
+            int8 the first of `representative`, since others may be out of range.
+        dtype: what weights are stored as: `"float32"`, `"float16"`, or `"int8"`,
+            in which activations are int8 too, and inputs and outputs float32.
+        representative: for int8, inputs as `samples`, of which up to 500 rows say
+            what ranges the activations have.
 
     Returns:
         An `ExportReport`.
@@ -45,13 +58,20 @@ def to_tflite(model, path, sparse=True, samples=None):
     """
     _check_model(model)
     path = _checked_path(path)
-    signature = Signature(model, samples)
+    example = samples if representative is None else representative
+    signature = Signature(model, example)
+    precision = _precision(signature, dtype, representative)
+    if samples is None and precision.rows:
+        rows = COMPARED_ROWS // (signature.batch or 1) * (signature.batch or 1)
+        samples = keras.tree.map_structure(lambda x: x[:rows], representative)
     flat = signature.random() if samples is None else signature.flatten(samples)
     with runtime.float32_compute(model):
-        dense, small, batch = conversion.convert(model, signature, flat, sparse)
+        dense, small, batch = conversion.convert(
+            model, signature, flat, sparse, precision
+        )
     written = small if sparse and small.problem is None else dense
     _write(path, written.data)
-    result = _report(path, dense, written, batch, small.problem)
+    result = _report(path, dtype, dense, written, batch, small.problem)
     if result.fallback:
         warnings.warn(
             f"{path}: wrote the dense file instead of a sparse one. "
@@ -61,9 +81,23 @@ def to_tflite(model, path, sparse=True, samples=None):
     return result
 
 
-def _report(path, dense, written, batch, fallback):
+def _precision(signature, dtype, representative):
+    if (dtype == "int8") != (representative is not None):
+        raise ValueError(
+            "Expected `representative` inputs for dtype='int8', and for no other. "
+            f"Received: dtype={dtype!r}, representative={type(representative)}"
+        )
+    if representative is None:
+        return Precision(dtype)
+    flat, size = signature.flatten(representative), signature.batch or 1
+    starts = range(0, len(flat[0]), size)
+    return Precision(dtype, tuple([x[i : i + size] for x in flat] for i in starts))
+
+
+def _report(path, dtype, dense, written, batch, fallback):
     return report.ExportReport(
         path=path,
+        dtype=dtype,
         bytes=len(written.data),
         gzip_bytes=report.gzip_size(written.data),
         dense_bytes=len(dense.data),

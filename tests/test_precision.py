@@ -1,0 +1,193 @@
+"""float16 and int8 files, and the stock converter's faults beside ours."""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+import test_export
+from test_export import export
+from test_export import prune
+from test_export import run
+from test_export import sparse_tensors
+
+from tf_admm.export import to_tflite
+
+L = keras.layers
+
+
+def random(model, rows=64):
+    """The same rows each time: int8 knows no values beyond those it was shown."""
+    rng = np.random.default_rng(3)
+    return rng.normal(size=(rows, *model.input_shape[1:])).astype("float32")
+
+
+def written(model, path, dtype):
+    representative = random(model) if dtype == "int8" else None
+    return export(model, path, dtype=dtype, representative=representative)
+
+
+def outputs(path, x):
+    """With and without the default delegate."""
+    data = path.read_bytes()
+    return [run(data, ["input_0"], [x], d)["output_0"] for d in (True, False)]
+
+
+LAYERS = [
+    (L.Dense(64), (96,)),
+    (L.Dense(24), (5, 33)),
+    (L.Conv1D(16, 3), (9, 16)),
+    (L.Conv2D(16, 3, activation="relu"), (6, 6, 16)),
+    (L.Conv2D(64, 1), (6, 6, 64)),
+    (L.Conv2DTranspose(16, 3), (6, 6, 16)),
+    (L.DepthwiseConv2D(5), (9, 9, 64)),
+    (L.SeparableConv2D(32, 3), (9, 9, 32)),
+    (L.Conv3D(16, 3), (5, 5, 5, 8)),
+    (L.EinsumDense("abc,cde->abde", (None, 4, 8)), (3, 16)),
+]
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float16", 2e-3), ("int8", 0.05)])
+@pytest.mark.parametrize("layer, shape", LAYERS)
+def test_file_agrees_with_keras(layer, shape, dtype, tolerance, tmp_path):
+    keras.utils.set_random_seed(0)
+    layer = type(layer).from_config(layer.get_config())
+    model = prune(keras.Sequential([L.Input(shape), layer]), 0.95)
+    path = tmp_path / "model.tflite"
+    report, caught = written(model, path, dtype)
+    assert len(caught) == (report.fallback is not None)
+    assert list(report.sparse_tensors) == sparse_tensors(path)
+    x = random(model, 8)
+    expected = model(x).numpy()
+    for found in outputs(path, x):
+        assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max()
+    # Sparse storage changes nothing: the same as the dense file of this dtype.
+    sparse = outputs(path, x)
+    representative = random(model) if dtype == "int8" else None
+    to_tflite(model, path, sparse=False, dtype=dtype, representative=representative)
+    step = tolerance / 4 * np.abs(expected).max()
+    for found, dense in zip(sparse, outputs(path, x)):
+        np.testing.assert_allclose(found, dense, atol=step)
+
+
+def test_sizes_of_lenet(tmp_path):
+    model = prune(test_export.lenet(), 0.9865)
+    sizes = {}
+    for dtype in ("float32", "float16", "int8"):
+        report, caught = written(model, tmp_path / f"{dtype}.tflite", dtype)
+        assert not caught
+        sizes[dtype] = report.bytes
+        assert report.dtype == dtype and dtype in str(report)
+    assert sizes["float16"] < 0.8 * sizes["float32"] < 45_000
+
+
+# The stock converter's faults: wrong or refused there, right here.
+
+
+def stock(model, optimizations, types=(), int8=False):
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [getattr(tf.lite.Optimize, o) for o in optimizations]
+    converter.target_spec.supported_types = list(types)
+    if int8:
+        x = random(model)
+        converter.representative_dataset = lambda: ([x[i : i + 1]] for i in range(32))
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    return converter.convert()
+
+
+def stock_output(data, x):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=data)
+    (source,), (result,) = (
+        interpreter.get_input_details(),
+        interpreter.get_output_details(),
+    )
+    interpreter.resize_tensor_input(source["index"], x.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(source["index"], x)
+    interpreter.invoke()
+    return interpreter.get_tensor(result["index"])
+
+
+def dense_layer(sparsity):
+    keras.utils.set_random_seed(0)
+    return prune(keras.Sequential([L.Input((256,)), L.Dense(128)]), sparsity)
+
+
+def assert_ours_is_right(model, path, dtype, tolerance):
+    report, _ = written(model, path, dtype)
+    x = random(model, 8)
+    expected = model(x).numpy()
+    for found in outputs(path, x):
+        assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max()
+    return report
+
+
+def test_float16_blocks_come_out_as_nan(tmp_path):
+    import tensorflow as tf
+
+    model = dense_layer(0.98)
+    data = stock(model, ["DEFAULT", "EXPERIMENTAL_SPARSITY"], [tf.float16])
+    assert not np.isfinite(stock_output(data, random(model, 8))).all()
+    report = assert_ours_is_right(model, tmp_path / "a.tflite", "float16", 2e-3)
+    assert report.sparse_tensors and report.bytes < len(data)
+
+
+@pytest.mark.parametrize("sparsity", [0.9, 0.99])
+def test_dynamic_range_is_wrong_or_does_not_run(sparsity, tmp_path):
+    model = dense_layer(sparsity)
+    data = stock(model, ["DEFAULT", "EXPERIMENTAL_SPARSITY"])
+    x = random(model, 8)
+    expected = model(x).numpy()
+    try:
+        found = stock_output(data, x)
+    except RuntimeError as error:
+        assert "delegate" in str(error) or "FULLY_CONNECTED" in str(error)
+    else:
+        assert np.abs(found - expected).max() > 0.3 * np.abs(expected).max()
+    assert_ours_is_right(model, tmp_path / "a.tflite", "int8", 0.05)
+
+
+@pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
+def test_int8_behind_a_densify_does_not_run(tmp_path):
+    model = dense_layer(0.9)
+    data = stock(model, ["DEFAULT", "EXPERIMENTAL_SPARSITY"], int8=True)
+    with pytest.raises(RuntimeError):
+        stock_output(data, random(model, 8))
+    assert_ours_is_right(model, tmp_path / "a.tflite", "int8", 0.05)
+
+
+# Bad input.
+
+
+def test_recurrent_layers_have_no_int8(tmp_path):
+    """The converter's calibration of a loop ends the process."""
+    model = test_export.lstm()
+    with pytest.raises(RuntimeError, match="int8 is not supported for a model with l"):
+        written(model, tmp_path / "a.tflite", "int8")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"dtype": "int4"}, "`dtype`. Expected one of.*Received: dtype='int4'"),
+        ({"dtype": "int8"}, "`representative` inputs for dtype='int8'"),
+        (
+            {"dtype": "float16", "representative": np.zeros((4, 32), "float32")},
+            "and for no other.*dtype='float16'",
+        ),
+        (
+            {"dtype": "int8", "representative": np.zeros((4, 31), "float32")},
+            "Expected `samples` to be arrays",
+        ),
+    ],
+)
+def test_bad_input(arguments, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        to_tflite(test_export.mlp(), tmp_path / "a.tflite", **arguments)
+    assert os.listdir(tmp_path) == []
