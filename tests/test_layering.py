@@ -32,6 +32,7 @@ ORDER = [
     "sensitivity",
     "methods",
     "allocation",
+    "shrinking",
     "slots",
     "optimizers",
     "checks",

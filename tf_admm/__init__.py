@@ -11,6 +11,7 @@ from tf_admm.freezing import freeze_sparsity
 from tf_admm.masks import summary
 from tf_admm.plans import plan
 from tf_admm.regularizers import ADMMRegularizer
+from tf_admm.shrinking import shrink
 from tf_admm.version import __version__
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "freeze_sparsity",
     "plan",
     "schedules",
+    "shrink",
     "summary",
 ]

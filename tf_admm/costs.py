@@ -88,11 +88,11 @@ def uses(model):
         for layer in {id(layer): layer for layer, _ in kernels.walk(model)}.values():
             mine = [kernel for kernel in found if kernel.layer is layer]
             stack.enter_context(_watched(layer, mine, counts))
-        model(_zeros(model))
+        model(zeros(model))
     return counts[0]
 
 
-def _zeros(model):
+def zeros(model):
     """One sample of zeros, in the structure of the model's inputs."""
     # A `Sequential` that was never called has `inputs`, but no `input`.
     structure = model.inputs[0] if len(model.inputs) == 1 else model.input
