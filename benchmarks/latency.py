@@ -81,9 +81,11 @@ def times(paths):
     return seconds
 
 
-def peak():
-    """Bytes of the most memory that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def resident():
+    """Bytes of memory that this process holds, on Linux."""
+    # `ru_maxrss` would begin at what the process that started this one held.
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
 
 
 def memory(path):
@@ -96,9 +98,10 @@ def main(_):
     if FLAGS.only:
         import ai_edge_litert.interpreter  # noqa: F401, so that it doesn't count
 
-        before = peak()
-        interpreter(FLAGS.only)
-        print(peak() - before)
+        before = resident()
+        loaded = interpreter(FLAGS.only)
+        print(resident() - before)
+        del loaded
         return
     table = Table(title=f"{'-'.join(FLAGS.widths)}, {FLAGS.sparsity:.0%} zeros")
     for column in ("weights", "bytes", "ms", "times faster", "memory"):

@@ -29,6 +29,7 @@ ORDER = [
     "plans",
     "freezing",
     "costs",
+    "tracing",
     "sensitivity",
     "methods",
     "allocation",
@@ -120,7 +121,13 @@ def is_tensorflow(name):
 
 @each_file
 def test_tf_keras_appears_nowhere(file):
-    """`import tensorflow_model_optimization` makes Keras 2 of `tf.keras`."""
+    """`import tensorflow_model_optimization` makes Keras 2 of `tf.keras`.
+
+    The bridge touches it before that import, so that it stays what it is.
+    """
+    if file.name == "tfmot_bridge.py":
+        assert file.read_text().count("tf.keras.") == 1
+        return
     tree = ast.parse(file.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):

@@ -1,6 +1,17 @@
-"""Export to TFLite: small files that have been run and compared."""
+"""Export to TFLite and tfmot: small files that have been run and compared."""
 
 from tf_admm.export.report import ExportReport
 from tf_admm.export.tflite import to_tflite
+from tf_admm.export.tfmot_bridge import strip
+from tf_admm.export.tfmot_bridge import to_int8_by_training
+from tf_admm.export.tfmot_bridge import to_tf_keras
+from tf_admm.export.tfmot_bridge import to_tfmot
 
-__all__ = ["ExportReport", "to_tflite"]
+__all__ = [
+    "ExportReport",
+    "strip",
+    "to_int8_by_training",
+    "to_tf_keras",
+    "to_tfmot",
+    "to_tflite",
+]

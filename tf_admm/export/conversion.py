@@ -130,6 +130,21 @@ def _dense(folder, names, cases, precision):
         return Candidate(problem=_gist(error), error=error)
 
 
+def of_file(data, names, cases, sparse, precision):
+    """The same of a file that is there: `(dense, small)`.
+
+    Raises:
+        RuntimeError: if it doesn't agree with the outputs of `cases`.
+    """
+    dense = _compared(data, names, cases, precision)
+    if dense.problem is not None:
+        raise RuntimeError(
+            "Expected a TFLite file that agrees with the model. Received: one of "
+            f"which {dense.problem}. Nothing was written."
+        )
+    return dense, _sparse(dense, names, cases, precision) if sparse else dense
+
+
 def _check_loops(data):
     """Raise where the converter's calibration would end the process."""
     if encoder.has_loops(data):

@@ -57,7 +57,7 @@ def to_tflite(
             nothing is written then.
     """
     _check_model(model)
-    path = _checked_path(path)
+    path = checked_path(path)
     example = samples if representative is None else representative
     signature = Signature(model, example)
     precision = _precision(signature, dtype, representative)
@@ -69,14 +69,22 @@ def to_tflite(
         dense, small, batch = conversion.convert(
             model, signature, flat, sparse, precision
         )
-    written = small if sparse and small.problem is None else dense
-    _write(path, written.data)
+    return write(path, dtype, dense, small, batch)
+
+
+def write(path, dtype, dense, small, batch):
+    """Write the smaller of two `Candidate`s if nothing is wrong with it, and report."""
+    written = small if small.problem is None else dense
+    with files.replacing(path) as temporary, open(temporary, "xb") as file:
+        file.write(written.data)
+        file.flush()
+        os.fsync(file.fileno())
     result = _report(path, dtype, dense, written, batch, small.problem)
     if result.fallback:
         warnings.warn(
             f"{path}: wrote the dense file instead of a sparse one. "
             f"Reason: {result.fallback}.",
-            stacklevel=2,
+            stacklevel=3,
         )
     return result
 
@@ -110,13 +118,6 @@ def _report(path, dtype, dense, written, batch, fallback):
     )
 
 
-def _write(path, data):
-    with files.replacing(path) as temporary, open(temporary, "xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _check_model(model):
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
@@ -135,7 +136,8 @@ def _check_model(model):
         )
 
 
-def _checked_path(path):
+def checked_path(path):
+    """`path` as a string, or an error if no file could be written there."""
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(
             "Expected `path` to be a string or a path. Received: "

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from tf_admm import costs
 from tf_admm.shrinking import graph
-from tf_admm.shrinking.trace import trace
+from tf_admm.tracing import trace
 
 #: Largest difference allowed, relative to max(1, largest |output|).
 TOLERANCE = 1e-4

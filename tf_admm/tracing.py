@@ -15,13 +15,25 @@ class Call:
 
     Attributes:
         layer: what was called.
-        inputs: list of tensors.
-        outputs: list of tensors.
+        args: what it was called on, positional.
+        kwargs: and by name.
+        result: what it returned.
     """
 
     layer: Any
-    inputs: list
-    outputs: list
+    args: tuple
+    kwargs: dict
+    result: Any
+
+    @property
+    def inputs(self):
+        """The tensors it was called on."""
+        return _tensors((self.args, self.kwargs))
+
+    @property
+    def outputs(self):
+        """The tensors it returned."""
+        return _tensors(self.result)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +42,20 @@ class Trace:
 
     Attributes:
         calls: list of `Call`, of layers that hold no model.
-        borders: tensors whose last axis must stay: what goes into the model and
-            into the models in it, and what comes out of the model.
+        inputs: what the model was called on, in its own structure.
+        outputs: what it returned, in its own structure.
+        nested: tensors that went into the models in it.
     """
 
     calls: list
-    borders: list
+    inputs: Any
+    outputs: Any
+    nested: list
+
+    @property
+    def borders(self):
+        """Tensors whose last axis must stay."""
+        return self.nested + _tensors((self.inputs, self.outputs))
 
 
 def trace(model):
@@ -48,14 +68,13 @@ def trace(model):
         ValueError: if one of them is of another kind, in which what happens
             between the layers can't be seen.
     """
-    calls, borders = [], []
+    calls, nested = [], []
     with contextlib.ExitStack() as stack:
         for operation in _operations(model):
-            stack.enter_context(_watched(operation, calls, borders))
+            stack.enter_context(_watched(operation, calls, nested))
         x = costs.zeros(model)
         outputs = model(x, training=False)
-    borders += keras.tree.flatten(x) + keras.tree.flatten(outputs)
-    return Trace(calls, borders)
+    return Trace(calls, x, outputs, nested)
 
 
 def _operations(model):
@@ -81,18 +100,17 @@ def _parts(model):
 
 
 @contextlib.contextmanager
-def _watched(operation, calls, borders):
+def _watched(operation, calls, nested):
     """Note the calls of an operation; of a model, what goes in."""
     call = operation.call
 
     def watched(*args, **kwargs):
-        inputs = _tensors((args, kwargs))
-        outputs = call(*args, **kwargs)
+        result = call(*args, **kwargs)
         if isinstance(operation, keras.Model):
-            borders.extend(inputs)
+            nested.extend(_tensors((args, kwargs)))
         else:
-            calls.append(Call(operation, inputs, _tensors(outputs)))
-        return outputs
+            calls.append(Call(operation, args, kwargs, result))
+        return result
 
     operation.call = watched
     try:
