@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from tf_admm.export import inspect
 from tf_admm.export import tflite
 from tf_admm.export import to_tflite
 from tf_admm.export.signature import Signature
@@ -487,6 +488,67 @@ def test_data_is_aligned_as_the_format_asks(tmp_path):
         if isinstance(a, np.ndarray) and len(a)
     ]
     assert len(starts) > 8 and not any(start % 16 for start in starts)
+
+
+def head(keepdims):
+    """A head that is a 1x1 convolution, or a Dense layer."""
+    x = L.Input((8, 8, 16))
+    y = L.Conv2D(32, 1, activation="relu")(x)
+    y = L.GlobalAveragePooling2D(keepdims=keepdims)(y)
+    y = L.Flatten()(L.Conv2D(4, 1)(y)) if keepdims else L.Dense(4)(y)
+    return prune(keras.Model(x, y), 0.9)
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_what_fails_without_avx_is_warned_of(keepdims, tmp_path):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        to_tflite(head(keepdims), tmp_path / "model.tflite")
+    texts = [str(w.message) for w in caught if "AVX" in str(w.message)]
+    assert len(texts) == keepdims
+
+
+# What a file stores.
+
+
+def test_inspection(tmp_path):
+    model, path = prune(lenet(), 0.95), tmp_path / "model.tflite"
+    report, _ = export(model, path)
+    found = inspect(path)
+    assert found.bytes == report.bytes
+    assert sum(c.bytes for c in found.constants) < report.bytes
+    kernels = {c.shape: c for c in found.constants if len(c.shape) > 1}
+    for weight in model.weights:
+        if len(weight.shape) == 4:
+            shape = tuple(weight.shape[i] for i in (3, 0, 1, 2))
+        elif len(weight.shape) == 2:
+            shape = (weight.shape[1], weight.shape[0])
+        else:
+            continue
+        constant = kernels[shape]
+        assert constant.encoding == "compressed rows"
+        assert constant.dtype == "float32"
+        expected = np.mean(np.array(weight) == 0)
+        assert constant.zeros == pytest.approx(expected, abs=1e-6)
+    from rich.console import Console
+
+    Console(width=120).print(found)
+
+
+def test_inspection_of_a_dense_file(tmp_path):
+    path = tmp_path / "model.tflite"
+    to_tflite(prune(mlp(), 0.5), path, sparse=False)
+    assert {c.encoding for c in inspect(path).constants} == {"dense"}
+
+
+@pytest.mark.parametrize("data", [b"", b"nothing", b"\x1c\0\0\0TFL3" + b"\xff" * 64])
+def test_inspection_of_no_tflite_file(data, tmp_path):
+    path = tmp_path / "broken.tflite"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="Expected a TFLite file.*broken.tflite"):
+        inspect(path)
+    with pytest.raises(OSError):
+        inspect(tmp_path / "missing.tflite")
 
 
 def test_samples_are_what_is_compared(tmp_path):

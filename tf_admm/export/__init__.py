@@ -1,5 +1,7 @@
 """Export to TFLite and tfmot: small files that have been run and compared."""
 
+from tf_admm.export.inspection import Inspection
+from tf_admm.export.inspection import inspect
 from tf_admm.export.report import ExportReport
 from tf_admm.export.tflite import to_tflite
 from tf_admm.export.tfmot_bridge import strip
@@ -9,6 +11,8 @@ from tf_admm.export.tfmot_bridge import to_tfmot
 
 __all__ = [
     "ExportReport",
+    "Inspection",
+    "inspect",
     "strip",
     "to_int8_by_training",
     "to_tf_keras",

@@ -7,6 +7,7 @@ import keras
 
 from tf_admm import files
 from tf_admm.export import conversion
+from tf_admm.export import inspection
 from tf_admm.export import report
 from tf_admm.export import runtime
 from tf_admm.export.precision import Precision
@@ -80,6 +81,13 @@ def write(path, dtype, dense, small, batch):
         file.flush()
         os.fsync(file.fileno())
     result = _report(path, dtype, dense, written, batch, small.problem)
+    if inspection.fails_without_avx(written.data):
+        warnings.warn(
+            f"{path}: LiteRT can't run it on x86 processors without AVX, and perhaps "
+            "not on others, for a convolution follows a mean over positions. Let a "
+            "Dense layer follow a GlobalAveragePooling2D without `keepdims`.",
+            stacklevel=3,
+        )
     if result.fallback:
         warnings.warn(
             f"{path}: wrote the dense file instead of a sparse one. "
