@@ -11,6 +11,8 @@ from tf_admm.freezing import freeze_sparsity
 from tf_admm.masks import summary
 from tf_admm.plans import plan
 from tf_admm.regularizers import ADMMRegularizer
+from tf_admm.reporting import DeploymentReport
+from tf_admm.reporting import report
 from tf_admm.shrinking import shrink
 from tf_admm.version import __version__
 
@@ -19,12 +21,14 @@ __all__ = [
     "ADMMModel",
     "ADMMRegularizer",
     "Allocation",
+    "DeploymentReport",
     "__version__",
     "allocate",
     "constraints",
     "export",
     "freeze_sparsity",
     "plan",
+    "report",
     "schedules",
     "shrink",
     "summary",

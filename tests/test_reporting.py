@@ -1,0 +1,115 @@
+"""The report: what it says is what is there."""
+
+import html.parser
+import os
+
+import numpy as np
+import pytest
+import test_shrinking
+import test_tfmot
+
+import tf_admm
+from tf_admm import export
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A report of a small LeNet, its model, its data and its page."""
+    model = test_tfmot.sparse_lenet()
+    x, y = test_tfmot.data()
+    page = tmp_path_factory.mktemp("report") / "report.html"
+    return tf_admm.report(model, (x, y), x[:32], html=page), model, (x, y), page
+
+
+def variant(report, name):
+    (found,) = [v for v in report.variants if v.name == name]
+    return found
+
+
+def test_bytes_are_those_of_the_files(made, tmp_path):
+    report, model, _, _ = made
+    small, _ = tf_admm.shrink(model)
+    for name, what, options in (
+        ("dense float32", model, {"sparse": False}),
+        ("sparse float32", model, {}),
+        ("shrunk, sparse float16", small, {"dtype": "float16"}),
+    ):
+        exported = export.to_tflite(what, tmp_path / "x.tflite", **options)
+        assert variant(report, name).bytes == os.path.getsize(tmp_path / "x.tflite")
+        assert variant(report, name).gzip_bytes == exported.gzip_bytes
+    assert any("int8" in v.name for v in report.variants)
+
+
+def test_multiplications(made):
+    """LeNet with 6 and 8 filters of 5x5 and 20 units: by hand."""
+    report, model, _, _ = made
+    dense = variant(report, "dense float32")
+    assert dense.macs == 24**2 * 25 * 6 + 8**2 * 25 * 6 * 8 + 128 * 20 + 20 * 4
+    uses = (24**2, 8**2, 1, 1)
+    kernels = [w for w in model.get_weights() if w.ndim > 1]
+    expected = sum(n * np.count_nonzero(w) for n, w in zip(uses, kernels))
+    assert dense.macs_left == variant(report, "sparse float16").macs_left == expected
+    assert variant(report, "shrunk float32").macs <= dense.macs
+
+
+def test_accuracy_is_that_of_keras(made):
+    report, model, (x, y), _ = made
+    expected = np.mean(np.argmax(model(x), axis=-1) == y)
+    for name in ("dense float32", "sparse float32", "shrunk, sparse float32"):
+        assert variant(report, name).accuracy == pytest.approx(expected)
+    assert all(0 <= v.accuracy <= 1 and v.milliseconds > 0 for v in report.variants)
+    assert variant(report, "dense float32").speedup == 1.0
+
+
+def test_prospects_name_each_kernel(made):
+    report = made[0]
+    assert [p.split(":")[0] for p in report.prospects.values()] == [
+        "no", "no", "yes", "yes",
+    ]  # fmt: skip
+
+
+class Page(html.parser.HTMLParser):
+    """Pictures and cells of a page, and whether it asks for anything else."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.pictures, self.links, self.cells = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag == "img":
+            self.pictures.append(attributes["src"])
+        self.links += [attributes[a] for a in ("href",) if a in attributes]
+        self.links += [tag] * (tag in ("script", "link", "iframe"))
+
+    def handle_data(self, data):
+        self.cells.append(data)
+
+
+def test_the_page_is_self_contained(made):
+    report, _, _, path = made
+    page = Page(path.read_text())
+    assert len(page.pictures) == 5
+    assert all(p.startswith("data:image/png;base64,") for p in page.pictures)
+    assert page.links == []
+    for v in report.variants:
+        assert v.name in page.cells and f"{v.bytes:,}" in page.cells
+    assert os.listdir(path.parent) == ["report.html"]
+
+
+def test_without_data_or_page(capsys):
+    report = tf_admm.report(test_tfmot.sparse_lenet())
+    assert all(v.accuracy is None for v in report.variants)
+    assert not any("int8" in v.name for v in report.variants)
+    assert "Prospects" in capsys.readouterr().out
+
+
+def test_bad_input(tmp_path):
+    model = test_shrinking.lenet()
+    with pytest.raises(ValueError, match="`html` to be in a folder"):
+        tf_admm.report(model, html=tmp_path / "no" / "report.html")
+    subclassed = test_shrinking.models.subclassed().model
+    with pytest.raises(ValueError, match="functional or sequential"):
+        tf_admm.report(subclassed)
+    assert os.listdir(tmp_path) == []

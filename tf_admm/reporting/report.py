@@ -1,0 +1,106 @@
+"""The report: an object, a printed table, and a page."""
+
+import dataclasses
+import tempfile
+
+from rich.console import Console
+from rich.console import Group
+from rich.table import Table
+
+from tf_admm import kernels
+from tf_admm import masks
+from tf_admm.reporting import page
+from tf_admm.reporting import variants
+
+#: Columns of the table of files.
+HEADS = ("file", "bytes", "gzip", "MACs", "left", "ms", "faster", "accuracy", "note")
+
+
+@dataclasses.dataclass(frozen=True)
+class DeploymentReport:
+    """What a model comes to as each of several files.
+
+    Attributes:
+        variants: list of `Variant`: bytes, gzip bytes, MACs, latency, accuracy.
+        summary: the `Summary` of the kernels.
+        prospects: dict from kernel paths to whether zeros can make them faster.
+    """
+
+    variants: list
+    summary: masks.Summary
+    prospects: dict
+
+    def __rich__(self):
+        return Group(self.summary, self._prospects(), self._variants())
+
+    def _prospects(self):
+        table = Table("kernel", "faster for its zeros?", title="Prospects")
+        for path, prospect in self.prospects.items():
+            table.add_row(path, prospect)
+        return table
+
+    def _variants(self):
+        title = "Measured, on one thread of this machine"
+        table = Table(HEADS[0], title=title)
+        for name in HEADS[1:-1]:
+            table.add_column(name, justify="right")
+        table.add_column(HEADS[-1])
+        for variant in self.variants:
+            table.add_row(*cells(variant))
+        return table
+
+
+def cells(variant):
+    """A variant as text, in the order of the table."""
+    accuracy = "-" if variant.accuracy is None else f"{variant.accuracy:.2%}"
+    return (
+        variant.name,
+        f"{variant.bytes:,}",
+        f"{variant.gzip_bytes:,}",
+        "-" if variant.macs is None else f"{variant.macs:,}",
+        "-" if variant.macs_left is None else f"{variant.macs_left:,}",
+        f"{variant.milliseconds:.3f}",
+        f"{variant.speedup:.2f}x",
+        accuracy,
+        variant.note,
+    )
+
+
+def report(model, data=None, representative=None, html=None):
+    """Export a model in several ways, measure each, and print the table.
+
+    Files are float32 and float16, dense and sparse, of the model and of what
+    `shrink` makes of it, and int8 if `representative` is given. Each has been run and
+    compared with the model. Latency is of this machine, on one thread, the files
+    taking turns; nothing is claimed that was not measured.
+
+    Args:
+        model: a built functional or sequential Keras model of one input and one
+            output.
+        data: `(x, y)`, on which accuracy is the share of rows whose largest output
+            is at the label; `None` for no accuracy.
+        representative: inputs for int8, as `to_tflite` takes them.
+        html: path of a self-contained page with pictures, which needs matplotlib.
+
+    Returns:
+        The `DeploymentReport` that was printed.
+
+    Raises:
+        ValueError: if the model is of another kind; before any work, if the page
+            can't be written.
+    """
+    page.check(html)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = variants.made(model, representative, folder)
+        variants.measure(paths, data)
+    found = kernels.find(model)
+    result = DeploymentReport(
+        variants=[variant for variant, _ in paths],
+        summary=masks.Summary(model),
+        prospects={kernel.path: variants.prospect(kernel) for kernel in found},
+    )
+    Console().print(result)
+    if html is not None:
+        rows = [HEADS, *map(cells, result.variants)]
+        page.write(html, model, result, rows)
+    return result
