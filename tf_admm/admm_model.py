@@ -35,7 +35,7 @@ class ADMMModel(keras.Model):
     in which no other weight can become nonzero. Biases and normalisation
     scales are neither penalised nor pruned.
 
-    All that a run is lives in non-trainable variables (z, u, mask, rho,
+    All that a run is lives in non-trainable variables (z, u, frozen, rho,
     phase, counters), so `.keras` files, `save_weights`, `ModelCheckpoint` and
     `BackupAndRestore` carry it whole, dropout seeds included. `loss` and
     `val_loss` stay the task's.
@@ -47,8 +47,10 @@ class ADMMModel(keras.Model):
             a pruned model through this wrapper: `fit` on the plain model would
             regrow the zeros.
         constraints: dict from layer names, structural paths or regular
-            expressions (matched in full) to constraints, of which the first
-            match counts; or one constraint for every prunable kernel.
+            expressions (matched in full) to constraints, `None` to leave a layer
+            alone, or functions from a kernel to one of these; the first match
+            counts. Or one constraint or function for every prunable kernel.
+            Kernels that get the same object share it.
         rho: a number, or a `tf_admm.schedules.Schedule`.
 
     Raises:
@@ -253,7 +255,9 @@ class ADMMModel(keras.Model):
 
         The mask is the index set of the last Z-step, one more of which is made
         if any W-step followed it; it holds exactly as many entries as the
-        constraint says, also where some are 0.0. Before ADMM has begun this is
+        constraint says, also where some are 0.0. Of sets that are no masks, W takes
+        the levels or clusters of that Z, and retraining moves their scales or
+        centroids. Before ADMM has begun this is
         one-shot magnitude pruning. In retraining it changes nothing.
 
         Raises:

@@ -106,7 +106,9 @@ def _kernel(kernel):
     figure, (left, right) = _figure(11, 3, 2)
     left.hist(w[w != 0], bins=60)
     left.set_title(f"{kernel.path}: weights that are not zero")
-    right.imshow(_shrunk(w.reshape(-1, w.shape[-1]) != 0), cmap="Greys", aspect="auto")
+    mask = w.reshape(-1, w.shape[-1]) != 0
+    extent = (0, mask.shape[1], mask.shape[0], 0)
+    right.imshow(_shrunk(mask), cmap="Greys", aspect="auto", extent=extent)
     right.set_title("places; darker is denser")
     right.set_xlabel("outputs")
     right.set_ylabel("positions and inputs")
