@@ -175,6 +175,11 @@ def check_flags():
         FLAGS.report_path,
         FLAGS.backup_dir,
     )
+    if FLAGS.picture_path and not FLAGS.history_path:
+        raise ValueError(
+            "Expected --history_path, which the picture is drawn from. "
+            f"Received: only --picture_path={FLAGS.picture_path}"
+        )
     if bool(FLAGS.constraints) == bool(FLAGS.sparsity):
         raise ValueError(
             "Expected one of --sparsity and --constraints. Received: "
@@ -184,11 +189,6 @@ def check_flags():
         raise ValueError(
             "Expected --sparsity, whose rates the gradual schedule grows. Received: "
             f"--method=gradual, --constraints={FLAGS.constraints}"
-        )
-    if FLAGS.picture_path and not FLAGS.history_path:
-        raise ValueError(
-            "Expected --history_path, which the picture is drawn from. "
-            f"Received: only --picture_path={FLAGS.picture_path}"
         )
 
 

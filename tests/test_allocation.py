@@ -12,6 +12,7 @@ from keras import layers
 import tf_admm
 from tf_admm import costs
 from tf_admm import kernels
+from tf_admm import sensitivity
 from tf_admm.constraints import BlockSparsity
 from tf_admm.constraints import FilterSparsity
 from tf_admm.constraints import Intersection
@@ -19,6 +20,7 @@ from tf_admm.constraints import Levels
 from tf_admm.constraints import NMSparsity
 from tf_admm.constraints import PatternSparsity
 from tf_admm.constraints import Sparsity
+from tf_admm.constraints import UnitSparsity
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 METHODS = ("uniform", "erk", "magnitude", "sensitivity")
@@ -230,6 +232,7 @@ def test_an_impossible_budget_names_the_nearest(model, budget, nearest):
         ({"ratio": 2, "constraint": lambda s: NMSparsity(2, 4)}, "`constraint`"),
         ({"ratio": 2, "constraint": lambda s: Levels.ternary()}, "`constraint`"),
         ({"ratio": 2, "exclude": ["fc9"]}, "'fc9', which matches none"),
+        ({"ratio": 2, "exclude": "fc2"}, "`exclude`. Expected a list of keys"),
         ({"ratio": 2, "exclude": [".*"]}, "no earlier key matches"),
         (
             {"ratio": 2, "constraint": lambda s: BlockSparsity(s, (16, 16))},
@@ -255,20 +258,31 @@ def test_losses_are_measured_once(model, data, tmp_path, monkeypatch):
     cache = tmp_path / "losses.json"
     arguments = dict(ratio=10, method="sensitivity", data=data, cache=cache)
     first = tf_admm.allocate(model, **arguments)
-    evaluate = model.evaluate
-    monkeypatch.setattr(model, "evaluate", None)
-    again = tf_admm.allocate(model, **arguments)
+    evaluate, calls = model.evaluate, []
+
+    def counting(*args, **kwargs):
+        calls.append(args)
+        return evaluate(*args, **kwargs)
+
+    def measured(**changed):
+        """How many losses it measures, besides the dense one."""
+        calls.clear()
+        result = tf_admm.allocate(model, **{**arguments, **changed})
+        return len(calls) - 1, result
+
+    monkeypatch.setattr(model, "evaluate", counting)
+    none, again = measured()
+    assert none == 0
     assert {k: v.sparsity for k, v in again.items()} == {
         k: v.sparsity for k, v in first.items()
     }
-    # Other weights, or other sets, are measured anew.
-    with pytest.raises(TypeError):
-        tf_admm.allocate(model, **arguments, constraint=FilterSparsity)
+    # Other sets, other data, and other weights are measured anew.
+    everything = 4 * len(sensitivity.DENSITIES)
+    assert measured(constraint=FilterSparsity, ratio=3)[0] == everything
+    x, y = data
+    assert measured(data=(x[:16], y[:16]))[0] == everything
     model.get_layer("fc2").kernel.assign_add(np.full((32, 2), 0.1))
-    with pytest.raises(TypeError):
-        tf_admm.allocate(model, **arguments)
-    monkeypatch.setattr(model, "evaluate", evaluate)
-    tf_admm.allocate(model, **arguments)
+    assert measured()[0] == everything
 
 
 def test_a_failed_measurement_puts_the_weights_back(model, data, monkeypatch):
@@ -319,6 +333,15 @@ def test_any_set_can_be_written(tmp_path, constraint):
     assert loaded["head"] is None
     assert type(loaded["fc.*"]) is type(constraint)
     assert loaded["fc.*"].get_config() == constraint.get_config()
+
+
+def test_one_constraint_under_several_keys_is_not_written(tmp_path):
+    units = UnitSparsity(0.5)
+    path = tmp_path / "allocation.json"
+    with pytest.raises(ValueError, match="constraint of its own under each key"):
+        tf_admm.Allocation({"fc1": units, "fc2": units}).save(path)
+    assert not path.exists()
+    tf_admm.Allocation({"fc1|fc2": units}).save(path)
 
 
 def test_the_recipes_are_constraints():

@@ -363,6 +363,41 @@ def test_clusters_of_large_kernels_are_near_the_best():
     )
 
 
+@pytest.mark.parametrize("clusters", [4, 16])
+@pytest.mark.parametrize("shape", [(784, 300), (2048, 1000)])
+def test_centroids_of_large_kernels_do_not_drift(clusters, shape):
+    constraint, w = Clusters(clusters), tf.constant(normal(shape))
+    (codes,) = constraint.freeze_all([w])
+    once = constraint.restrict(w, codes)
+    again = once
+    for _ in range(20):
+        again = constraint.restrict(again, codes)
+    np.testing.assert_allclose(again, once, rtol=1e-5)
+
+
+def test_clusters_of_more_weights_than_a_product_of_two_ints_holds():
+    w = normal((4_300_000, 1))
+    z = project(Clusters(4), w)
+    assert oracles.distance(w, z) / np.square(w).sum() == pytest.approx(
+        0.1175, abs=2e-3
+    )
+
+
+@pytest.mark.parametrize("bits", [3, 4, 8])
+def test_levels_of_sparse_columns_are_no_worse_than_the_widest_scale(bits):
+    """A column has few weights, which a sample of the column must not miss."""
+    constraint = Intersection(Sparsity(0.9), Levels.uniform(bits, per_channel=True))
+    w = normal((784, 300))
+    z, kept = project(constraint, w), project(Sparsity(0.9), w)
+    top = 2 ** (bits - 1) - 1
+    scale = np.abs(kept).max(axis=0) / top
+    widest = np.round(kept / scale) * scale
+    ours, plain = (np.square(kept - v).sum(axis=0) for v in (z, widest))
+    assert (ours <= plain * 1.001 + 1e-6).all()
+    again = project(constraint, z)
+    assert oracles.distance(z, again) <= 1e-4 * np.square(z).sum()
+
+
 # Sets that couple kernels.
 
 
@@ -614,6 +649,8 @@ def test_a_subclass_fills_the_hole():
     [
         (lambda: BlockSparsity(0.5, (4, 0)), "`block`.*Received: block=0"),
         (lambda: BlockSparsity(0.5, (1.5, 1)), "`block`.*Received: block=1.5"),
+        (lambda: BlockSparsity(0.5, 4), "`block`. Expected a positive integer"),
+        (lambda: Levels(3), "`levels`. Expected numbers, symmetric"),
         (lambda: NMSparsity(4, 2), "`n`. Expected at most `m`. Received: n=4, m=2"),
         (lambda: NMSparsity(0, 2), "`n`. Expected a positive integer"),
         (lambda: NMSparsity(1, 2, axis="in"), "`axis`.*Received: axis=in"),

@@ -60,6 +60,13 @@ def test_uses_of_composites():
     assert [words.pop(k) for k in list(words) if "embeddings" in k] == [0]
 
 
+def test_uses_of_layers_called_by_keyword():
+    x = keras.Input((5, 6))
+    attention = layers.MultiHeadAttention(2, 4, name="a")
+    model = keras.Model(x, attention(query=x, value=x))
+    assert set(paths(model).values()) == {5}
+
+
 def test_uses_of_a_shared_layer_add_up():
     assert list(paths(models.shared().model).values()) == [2, 1]
 
@@ -96,6 +103,9 @@ def test_bad_input():
         ((1000, 10), 300, 300 * 6 + 11 * 2),
         ((3, 3, 20, 50), 500, 500 * 5 + 451 * 2),
         ((1000, 10), 0, 11),
+        ((1000, 10), 255, 255 * 6 + 11),
+        ((1000, 10), 256, 256 * 6 + 11 * 2),
+        ((1000, 10), 257, 257 * 6 + 11 * 2),
     ],
 )
 def test_bytes(shape, kept, expected):

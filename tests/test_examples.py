@@ -80,9 +80,48 @@ def test_tflite_file_is_as_accurate_as_the_report_says(folder):
     assert report["test"] > 0.7
 
 
+def test_a_budget_in_place_of_rates(folder, tmp_path):
+    dense = f"--model_path={folder / 'dense.keras'}"
+    succeed(tmp_path, "allocate.py", dense, "--ratio=20", "--exclude=fc3")
+    succeed(
+        tmp_path,
+        "prune_admm.py",
+        dense,
+        "--constraints=allocation.json",
+        "--admm_epochs=1",
+        "--retrain_epochs=1",
+    )
+    model = keras.saving.load_model(tmp_path / "sparse.keras")
+    kernels = [w for w in model.get_weights() if w.ndim > 1]
+    total, kept = sum(w.size for w in kernels), sum(map(np.count_nonzero, kernels))
+    assert total / 20 - 1 < kept <= total / 20
+    assert np.all(kernels[-1] != 0)
+
+
+def test_what_a_file_holds_and_what_a_model_comes_to(folder, tmp_path):
+    model = f"--model_path={folder / 'sparse.keras'}"
+    tflite = f"--tflite_path={tmp_path / 'small.tflite'}"
+    succeed(tmp_path, "export_tflite.py", model, tflite, "--shrink", "--dtype=float16")
+    printed = succeed(tmp_path, "inspect_tflite.py", tflite)
+    assert "float16" in printed and "compressed rows" in printed
+    printed = succeed(tmp_path, "report.py", model, "--html_path=report.html")
+    assert "int8" in printed
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"small.tflite", "report.html"}
+
+
 @pytest.mark.parametrize(
     "script, options, message",
     [
+        ("prune_admm.py", [], "Expected one of --sparsity and --constraints"),
+        (
+            "prune_admm.py",
+            ["--constraints=x.json", "--sparsity=fc1=0.5"],
+            "Expected one of --sparsity and --constraints",
+        ),
+        ("allocate.py", [], "Expected one budget"),
+        ("allocate.py", ["--ratio=1e9"], "the nearest is ratio="),
+        ("inspect_tflite.py", ["--tflite_path=dense.keras"], "Expected a TFLite file"),
         ("prune_admm.py", ["--sparsity=fc9=0.5"], "'fc9', which matches none of"),
         ("prune_admm.py", ["--sparsity=fc1=1.5"], "[0, 1]"),
         ("prune_admm.py", ["--sparsity=fc1=0.5", "--rho_end=-1"], "rho_end"),

@@ -499,13 +499,23 @@ def head(keepdims):
     return prune(keras.Model(x, y), 0.9)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
 @pytest.mark.parametrize("keepdims", [False, True])
-def test_what_fails_without_avx_is_warned_of(keepdims, tmp_path):
+def test_what_fails_without_avx_is_warned_of(keepdims, dtype, tmp_path):
+    representative = None
+    if dtype == "int8":
+        rng = np.random.default_rng(0)
+        representative = rng.normal(size=(8, 8, 8, 16)).astype("float32")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        to_tflite(head(keepdims), tmp_path / "model.tflite")
+        to_tflite(
+            head(keepdims),
+            tmp_path / "model.tflite",
+            dtype=dtype,
+            representative=representative,
+        )
     texts = [str(w.message) for w in caught if "AVX" in str(w.message)]
-    assert len(texts) == keepdims
+    assert len(texts) == (keepdims and dtype != "int8")
 
 
 # What a file stores.
@@ -539,6 +549,14 @@ def test_inspection_of_a_dense_file(tmp_path):
     path = tmp_path / "model.tflite"
     to_tflite(prune(mlp(), 0.5), path, sparse=False)
     assert {c.encoding for c in inspect(path).constants} == {"dense"}
+
+
+def test_inspection_of_kernels_of_zeros_only(tmp_path):
+    path = tmp_path / "model.tflite"
+    report, _ = export(prune(lenet(), 1.0), path)
+    found = [c for c in inspect(path).constants if c.encoding != "dense"]
+    assert len(found) == len(report.sparse_tensors) == 4
+    assert {c.zeros for c in found} == {1.0}
 
 
 @pytest.mark.parametrize("data", [b"", b"nothing", b"\x1c\0\0\0TFL3" + b"\xff" * 64])

@@ -125,6 +125,19 @@ def test_averages_are_put_back_by_a_second_call():
         assert ((kernel == average) | (kernel == 0)).all()
 
 
+def test_zeros_that_have_come_since_are_frozen_too():
+    task = models.mlp()
+    model = pruned(task)
+    tf_admm.freeze_sparsity(model)
+    tf_admm.ADMMModel(model, Sparsity(0.9)).finalize()
+    tf_admm.freeze_sparsity(model)
+    before = zeros(model)
+    assert before[0].mean() > 0.85
+    model.compile("adam", **task.compile_args())
+    model.fit(task.x, task.y, verbose=0)
+    assert_kept(model, before)
+
+
 def test_it_saves_and_loads_without_the_package(tmp_path):
     model = pruned(models.mlp())
     config, path = model.get_config(), tmp_path / "model.keras"

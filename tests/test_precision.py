@@ -161,6 +161,15 @@ def test_int8_behind_a_densify_does_not_run(tmp_path):
     assert_ours_is_right(model, tmp_path / "a.tflite", "int8", 0.05)
 
 
+def test_a_batch_of_more_rows_than_are_compared(tmp_path):
+    model = keras.Sequential([keras.Input(batch_shape=(96, 8)), L.Dense(4)])
+    x = np.random.default_rng(0).normal(size=(192, 8)).astype("float32")
+    report = to_tflite(
+        model, tmp_path / "a.tflite", sparse=False, dtype="int8", representative=x
+    )
+    assert report.bytes
+
+
 # Bad input.
 
 

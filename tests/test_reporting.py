@@ -107,8 +107,15 @@ def test_without_data_or_page(capsys):
 
 def test_bad_input(tmp_path):
     model = test_shrinking.lenet()
-    with pytest.raises(ValueError, match="`html` to be in a folder"):
-        tf_admm.report(model, html=tmp_path / "no" / "report.html")
+    for path in (tmp_path / "no" / "report.html", tmp_path):
+        with pytest.raises(ValueError, match="`html` to be a file that can be written"):
+            tf_admm.report(model, html=path)
+    x, y = test_tfmot.data()
+    with pytest.raises(ValueError, match="one label a row.*shape \\(128, 4\\)"):
+        tf_admm.report(model, (x, np.eye(4)[y]))
+    several = test_shrinking.models.several().model
+    with pytest.raises(ValueError, match="one input and one output"):
+        tf_admm.report(several)
     subclassed = test_shrinking.models.subclassed().model
     with pytest.raises(ValueError, match="functional or sequential"):
         tf_admm.report(subclassed)

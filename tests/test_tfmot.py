@@ -169,6 +169,56 @@ def test_int8_by_training_keeps_every_zero(tmp_path):
         assert np.abs(found - expected).max() <= 0.1 * np.abs(expected).max()
 
 
+def test_mixed_dtypes_in_tf_keras():
+    x = inputs = keras.Input((6,))
+    a = layers.Dense(6, dtype="mixed_float16")(x)
+    x = layers.Add(dtype="float32")([a, layers.Dense(6)(x)])
+    model = keras.Model(inputs, x)
+    values = test_shrinking.inputs_of(model)
+    np.testing.assert_allclose(
+        export.to_tf_keras(model)(values), model(values), atol=5e-3
+    )
+
+
+def test_a_mask_that_is_an_input():
+    x, mask = (
+        keras.Input((5, 3), name="x"),
+        keras.Input((5,), dtype="bool", name="mask"),
+    )
+    model = keras.Model([x, mask], layers.LSTM(4)(x, mask=mask))
+    values = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    ones = np.array([[1, 1, 0, 0, 0], [1, 1, 1, 1, 0]], bool)
+    expected = model([values, ones])
+    np.testing.assert_allclose(
+        export.to_tf_keras(model)([values, ones]), expected, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    "layer, shape, path",
+    [
+        (layers.DepthwiseConv2D(3, name="dw"), (6, 6, 3), "dw/kernel"),
+        (layers.LSTM(4, name="lstm"), (5, 3), "lstm/lstm_cell/kernel"),
+    ],
+)
+def test_zeros_that_tfmot_would_not_keep(layer, shape, path, tmp_path):
+    model = keras.Sequential([keras.Input(shape), layer])
+    tf_admm.ADMMModel(model, Sparsity(0.5)).finalize()
+    with pytest.raises(ValueError, match=f"kernel '{path}'"):
+        export.to_tfmot(model)
+    if isinstance(layer, layers.DepthwiseConv2D):
+        with pytest.raises(ValueError, match=f"depthwise.*kernel '{path}'"):
+            export.to_int8_by_training(model, tmp_path / "a.tflite", train)
+
+
+def test_strip_refuses_another_model():
+    model = sparse_lenet()
+    other = keras.Model(model.inputs, model.get_layer("fc1").output)
+    made = export.to_tf_keras(other)
+    with pytest.raises(ValueError, match="without the layer 'fc2'"):
+        export.strip(made, model)
+
+
 # Nothing is left behind.
 
 AFTER = """

@@ -66,7 +66,11 @@ class ADMMModel(keras.Model):
         schedule = schedules.get(rho)
         checks.check_backend()
         checks.check_model(model)
-        matched = selectors.match(kernels.find(model), constraints)
+        # A saved model gives the pairs themselves: what is trainable may have changed.
+        if isinstance(constraints, list):
+            matched = constraints
+        else:
+            matched = selectors.match(kernels.find(model), constraints)
         checks.check_scope([kernel for kernel, _ in matched])
         # The model casts its inputs itself, as its own dtype policy says.
         super().__init__(autocast=False, **kwargs)

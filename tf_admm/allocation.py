@@ -39,7 +39,19 @@ class Allocation(dict):
     """
 
     def save(self, path):
-        """Write it as JSON."""
+        """Write it as JSON.
+
+        Raises:
+            ValueError: if one object stands under several keys, which the file could
+                not say; put it under one regular expression.
+        """
+        objects = [id(value) for value in self.values() if value is not None]
+        if len(set(objects)) < len(objects):
+            raise ValueError(
+                "Expected a constraint of its own under each key. Received: one that "
+                f"several share, in {dict(self)}. Put their names into one key, as in "
+                "'fc1|fc2'."
+            )
         files.save_json({key: _described(value) for key, value in self.items()}, path)
 
     @classmethod
@@ -140,7 +152,8 @@ def allocate(
     """Turn one budget into a constraint for each kernel, and print the plan.
 
     The budget is met to within the cost of one unit of the set (a weight, a
-    block, a filter), from below, over all kernels of the model; those that are
+    block, a filter), from below, over all kernels of the model; blocks that are
+    cut off by the end of an axis cost as much as whole ones. Kernels that are
     excluded, frozen or embeddings count as they are. Each kernel keeps as many
     weights as it has outputs, or a unit if that is more.
 
@@ -234,6 +247,11 @@ def _divide(model, family, exclude):
             "Invalid value for argument `constraint`. Expected a function from a "
             "sparsity to a `tf_admm.constraints.RateConstraint`. Received: "
             f"constraint={family}, which returns {probe}"
+        )
+    if isinstance(exclude, str):
+        raise ValueError(
+            "Invalid value for argument `exclude`. Expected a list of keys. Received: "
+            f"exclude={exclude!r}"
         )
     found = kernels.find(model)
     selection = {**dict.fromkeys(exclude), REST: family(0.0)}

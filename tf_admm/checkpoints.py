@@ -65,11 +65,11 @@ def load(store, model, slots):
 
 
 def constraints(model, description):
-    """The `constraints` of an `ADMMModel` from what `describe` wrote."""
+    """What each kernel gets by what `describe` wrote: a list of pairs."""
     found = kernels.find(model)
-    return {
-        found[place].path: constraint
+    return [
+        (found[place], constraint)
         for entry in json.loads(description)
         for constraint in [keras.saving.deserialize_keras_object(entry["constraint"])]
         for place in entry["kernels"]
-    }
+    ]

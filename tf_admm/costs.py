@@ -39,7 +39,7 @@ class Bytes:
     def __call__(self, kernel, kept):
         columns = kernel.shape[-2]
         rows = kernel.size // columns
-        sparse = kept * (4 + _width(columns)) + (rows + 1) * _width(kept)
+        sparse = kept * (4 + _width(columns)) + (rows + 1) * _width(kept + 1)
         return min(4 * kernel.size, sparse)
 
 
@@ -52,11 +52,11 @@ class MACs:
         self._uses = uses(model)
 
     def __call__(self, kernel, kept):
-        return kept * self._uses.get(id(kernel.variable), 0)
+        return kept * self._uses[id(kernel.variable)]
 
 
 def _width(count):
-    """Bytes of an unsigned number up to `count`."""
+    """Bytes of an unsigned number below `count`."""
     return 1 if count <= 2**8 else 2 if count <= 2**16 else 4
 
 
@@ -89,6 +89,12 @@ def uses(model):
             mine = [kernel for kernel in found if kernel.layer is layer]
             stack.enter_context(_watched(layer, mine, counts))
         model(zeros(model))
+    missed = [kernel.path for kernel in found if id(kernel.variable) not in counts[0]]
+    if missed:
+        raise ValueError(
+            "Expected layers whose calls can be seen, to count multiplications. "
+            f"Received: {missed}, which the model does not use, or not by a call"
+        )
     return counts[0]
 
 
@@ -117,10 +123,11 @@ def _watched(layer, mine, counts):
     call = layer.call
     recurrent = isinstance(layer, keras.layers.RNN)
 
-    def watched(inputs, *args, **kwargs):
+    def watched(*args, **kwargs):
+        inputs = (*args, *kwargs.values())[0]
         if recurrent:
             counts.append(collections.Counter())
-        outputs = call(inputs, *args, **kwargs)
+        outputs = call(*args, **kwargs)
         if recurrent:
             below = counts.pop()
             counts[-1].update({key: n * inputs.shape[1] for key, n in below.items()})

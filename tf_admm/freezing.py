@@ -74,9 +74,12 @@ def freeze_sparsity(model):
 
 def _freeze(variable):
     """Freeze the zeros of one kernel; whether there are any."""
-    if not isinstance(variable.constraint, FrozenZeros):
-        if bool(ops.all(ops.convert_to_tensor(variable) != 0)):
-            return False
-        variable.constraint = FrozenZeros(variable)
+    if isinstance(variable.constraint, FrozenZeros):
+        # Averages may have been written over the zeros that it has frozen.
+        variable.assign(variable.constraint(variable))
+        variable.constraint = variable.constraint.before
+    if bool(ops.all(ops.convert_to_tensor(variable) != 0)):
+        return False
+    variable.constraint = FrozenZeros(variable)
     variable.assign(variable.constraint(variable))
     return True

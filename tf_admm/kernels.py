@@ -89,7 +89,8 @@ def find(model):
     found = {}
     for layer, path in walk(model):
         for variable in _own_variables(layer):
-            if variable.name in PRUNABLE + BY_NAME_ONLY:
+            # A layer of one's own may call a vector so.
+            if variable.name in PRUNABLE + BY_NAME_ONLY and len(variable.shape) > 1:
                 kernel = found.setdefault(id(variable), Kernel(variable, layer))
                 kernel.paths.append((*path, variable.name))
     return list(found.values())

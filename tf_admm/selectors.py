@@ -131,6 +131,9 @@ def matches(key, kernel):
 
 
 def _first_key(kernel, constraints):
+    """The key that counts: the kernel's own path, or else the first that matches."""
+    if kernel.path in constraints:
+        return kernel.path
     return next((key for key in constraints if matches(key, kernel)), None)
 
 

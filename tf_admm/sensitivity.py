@@ -24,18 +24,19 @@ def curves(model, kernels, family, data, cache=None):
         kernels: list of `Kernel`.
         family: a function from a sparsity to a constraint.
         data: held-out data as for `model.evaluate`: `(x, y)`, or a dataset.
-        cache: a file that the losses are kept in, for the same weights and
-            constraints; `None` for no file.
+        cache: a file that the losses are kept in, for the same weights, constraints
+            and dense loss (which other data or another loss would change); `None`
+            for no file.
 
     Returns:
         Dict from paths to lists of `[density, loss]`, from 1.0 down.
     """
-    key = _fingerprint(model, family)
+    dense = _loss(model, data)
+    key = _fingerprint(model, family, dense)
     found = _cached(cache, key)
     missing = [kernel for kernel in kernels if kernel.path not in found]
     if missing:
         progress = keras.utils.Progbar(len(missing) * len(DENSITIES), unit_name="loss")
-        dense = _loss(model, data)
         for kernel in missing:
             found[kernel.path] = [
                 [1.0, dense],
@@ -65,9 +66,10 @@ def _loss(model, data):
     return float(np.nan_to_num(logs["loss"], nan=1e30, posinf=1e30))
 
 
-def _fingerprint(model, family):
-    """What the losses depend on, but for the data."""
-    digest = hashlib.sha256(repr(family(0.5)).encode())
+def _fingerprint(model, family, dense):
+    """What the losses depend on; the data and the loss by the dense loss."""
+    sets = [keras.saving.serialize_keras_object(family(1 - d)) for d in DENSITIES]
+    digest = hashlib.sha256(json.dumps([sets, dense]).encode())
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()

@@ -63,6 +63,11 @@ class Slot:
         self.z.assign(self.value())
         self.u.assign(ops.zeros_like(self.u))
 
+    def is_frozen(self):
+        """Whether w is what is left of it with the frozen part of z."""
+        w = ops.convert_to_tensor(self.w)
+        return _feasible(w, self._restrict(w))
+
     def restrict(self, w, retraining):
         """What retraining makes of w; w itself where `retraining` is false.
 
@@ -112,22 +117,19 @@ class Slots:
         ]
 
     def check_feasible(self):
-        """Raise unless all w are in their sets, zeros exactly."""
-        for constraint, slots in self._groups:
-            ws = [
-                slot.kernel.canonical(ops.convert_to_tensor(slot.w)) for slot in slots
-            ]
-            for slot, w, frozen in zip(slots, ws, constraint.freeze_all(ws)):
-                if not _feasible(w, constraint.restrict(w, frozen)):
-                    raise RuntimeError(
-                        f"Expected the kernel '{slot.kernel.path}' to satisfy "
-                        f"{constraint}. Received: "
-                        f"{int(ops.sum(ops.cast(w != 0, 'int32')))} nonzeros."
-                    )
+        """Raise unless all w have the frozen part of their z, zeros exactly."""
+        for slot in self._slots:
+            if not slot.is_frozen():
+                w = ops.convert_to_tensor(slot.w)
+                raise RuntimeError(
+                    f"Expected the kernel '{slot.kernel.path}' to satisfy "
+                    f"{slot.constraint}. Received: "
+                    f"{int(ops.sum(ops.cast(w != 0, 'int32')))} nonzeros."
+                )
 
 
 def _feasible(w, projected):
-    """Whether w is its own projection, up to the rounding of a scale or mean."""
+    """Whether w is its own restriction, up to the rounding of a scale or mean."""
     zeros = ops.all(ops.logical_or(projected != 0, w == 0))
     tolerance = 1e-2 if w.dtype in ("float16", "bfloat16") else 1e-5
     near = ops.max(ops.abs(w - projected)) <= tolerance * ops.max(ops.abs(w))

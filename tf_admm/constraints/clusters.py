@@ -59,8 +59,13 @@ class Clusters(ValueConstraint):
 
     def _means(self, flat, codes):
         """The mean of each cluster; that of code 0, which is no cluster, is 0.0."""
-        sums = ops.segment_sum(flat, codes, num_segments=self.clusters + 1)
-        means = sums / ops.cast(ops.maximum(self._counts(codes), 1), sums.dtype)
+        counts = ops.cast(ops.maximum(self._counts(codes), 1), flat.dtype)
+        means = ops.zeros_like(counts)
+        # Sums of many are rounded; a second pass adds up what the first left.
+        for _ in range(2):
+            rest = flat - ops.take(means, codes)
+            sums = ops.segment_sum(rest, codes, num_segments=self.clusters + 1)
+            means = means + sums / counts
         return ops.where(ops.arange(self.clusters + 1) > 0, means, 0)
 
     def _counts(self, codes):
@@ -76,11 +81,11 @@ class Clusters(ValueConstraint):
             ops.maximum(number, 1), flat.dtype
         )
         x = ops.where(inside, flat - middle, 0)
-        edges = ops.arange(RUNS + 1) * number // RUNS
-        n, s, ss = (
-            ops.take(_before(t), edges)
-            for t in (ops.cast(inside, x.dtype), x, ops.square(x))
-        )
+        # In two parts, since their product may not fit in 32 bits.
+        places = ops.arange(RUNS + 1)
+        edges = places * (number // RUNS) + places * (number % RUNS) // RUNS
+        n = ops.cast(edges, x.dtype)
+        s, ss = (ops.take(_before(t), edges) for t in (x, ops.square(x)))
         cuts = _cuts(_cost(n, s, ss), self.clusters)
         n, s = ops.take(n, cuts), ops.take(s, cuts)
         n, s = n[1:] - n[:-1], s[1:] - s[:-1]

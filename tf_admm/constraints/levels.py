@@ -11,6 +11,8 @@ from tf_admm.constraints.selection import unit_scale
 #: Candidates of the exact search for the scale; of larger kernels it looks at a
 #: sample.
 CANDIDATES = 2**20
+#: Weights of a column that the sample holds at least.
+ROWS = 1024
 #: Rounds of alternating least squares after it.
 ROUNDS = 4
 
@@ -26,7 +28,9 @@ class Levels(ValueConstraint):
     exactly, by following the scale down from infinity: q changes where
     `|w_i| / scale` passes the middle of two levels, and the distance is least
     where `<w, q>^2 / <q, q>` is largest. In kernels with more than 2^20 such
-    places, of a sample, followed by rounds of alternating least squares over all.
+    places, of a sample. Rounds of alternating least squares over all follow, from
+    there and from the scale that makes the largest level the largest weight; the
+    better end counts.
 
     Retraining keeps q and moves the scale.
 
@@ -47,6 +51,7 @@ class Levels(ValueConstraint):
     """
 
     def __init__(self, levels, per_channel=False):
+        levels = levels if isinstance(levels, range | tuple | list) else ()
         self.levels = sorted(float(level) for level in levels)
         self.per_channel = bool(per_channel)
         self._magnitudes = sorted({abs(level) for level in self.levels})
@@ -86,11 +91,11 @@ class Levels(ValueConstraint):
         columns = self._columns(unit_scale(w))
         among = ops.cast(self._columns(among), columns.dtype)
         size = ops.abs(columns) * among
-        scale = self._search(size, among)
-        for _ in range(ROUNDS):
-            q = self._nearest(size, scale) * among
-            scale = _ratio(_total(size * q), _total(q * q))
-        q = self._nearest(size, scale) * among
+        starts = self._search(size, among), self._widest(size)
+        (q, gain), (other, others_gain) = (
+            self._alternate(size, among, scale) for scale in starts
+        )
+        q = ops.where(gain >= others_gain, q, other)
         q = ops.where(columns < 0, -q, q)
         return ops.cast(ops.reshape(q, w.shape), w.dtype)
 
@@ -102,6 +107,19 @@ class Levels(ValueConstraint):
 
     def get_config(self):
         return {"levels": self.levels, "per_channel": self.per_channel}
+
+    def _widest(self, size):
+        """The scale at which the largest level is the largest weight."""
+        return ops.max(size, axis=0, keepdims=True) / self._magnitudes[-1]
+
+    def _alternate(self, size, among, scale):
+        """Least squares from a scale: the q, and `<w, q>^2 / <q, q>`."""
+        for _ in range(ROUNDS):
+            q = self._nearest(size, scale) * among
+            scale = _ratio(_total(size * q), _total(q * q))
+        q = self._nearest(size, scale) * among
+        dot = _total(size * q)
+        return q, _ratio(dot * dot, _total(q * q))
 
     def _columns(self, w):
         """One column for each scale."""
@@ -119,11 +137,21 @@ class Levels(ValueConstraint):
             q = q + (high - low) * ops.cast(size > middle * scale, q.dtype)
         return q
 
+    def _sample(self, size, among):
+        """Every so many-th of each column in order of size, if there are many."""
+        rows, columns = size.shape
+        jumps = max(len(self._magnitudes) - 1, 1)
+        stride = min(-(-rows * columns * jumps // CANDIDATES), max(rows // ROWS, 1))
+        if stride == 1:
+            return size, among
+        # Those that don't count come last, so that none takes another's place.
+        order = ops.argsort(-ops.where(among > 0, size, -1.0), axis=0)[::stride]
+        return _along(size, order), _along(among, order)
+
     def _search(self, size, among):
         """The scale at which `<w, q>^2 / <q, q>` is largest, for each column."""
+        size, among = self._sample(size, among)
         jumps = len(self._magnitudes) - 1
-        stride = -(-size.shape[0] * size.shape[1] * max(jumps, 1) // CANDIDATES)
-        size, among = size[::stride], among[::stride]
         lowest = self._magnitudes[0]
         # <w, q> and <q, q> at an infinite scale, and what each jump adds to them.
         products = [lowest * _total(size)]

@@ -105,7 +105,8 @@ class BlockSparsity(RateConstraint):
 
     def __init__(self, sparsity, block):
         super().__init__(sparsity)
-        self.block = tuple(positive("block", size) for size in block)
+        sizes = block if isinstance(block, tuple | list) else (None,)
+        self.block = tuple(positive("block", size) for size in sizes)
 
     def check(self, shapes):
         for shape in shapes:

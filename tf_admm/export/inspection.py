@@ -104,8 +104,10 @@ def _constants(data):
     for graph in model.subgraphs:
         for tensor in graph.tensors:
             values = model.buffers[tensor.buffer].data
-            if values is not None and len(values):
-                yield _constant(tensor, np.asarray(values), types[tensor.type])
+            values = np.zeros(0, "uint8") if values is None else np.asarray(values)
+            # A kernel of zeros only is stored without values.
+            if len(values) or tensor.sparsity is not None:
+                yield _constant(tensor, values, types[tensor.type])
 
 
 def _constant(tensor, values, dtype):
@@ -119,7 +121,7 @@ def _constant(tensor, values, dtype):
             vector.values.nbytes
             for axis in axes
             for vector in (axis.arraySegments, axis.arrayIndices)
-            if vector is not None
+            if vector is not None and vector.values is not None
         )
     try:
         nonzeros = np.count_nonzero(values.view(np.dtype(dtype)))
@@ -145,23 +147,30 @@ def fails_without_avx(data):
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(data, 0)
-    kinds = schema.BuiltinOperator
+    floats = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
     return any(
-        _follow(model, graph, kinds.MEAN, kinds.CONV_2D)
-        and _follow(model, graph, kinds.DENSIFY, kinds.CONV_2D)
+        _has_sparse(graph, floats) and _means_into_convolution(schema, model, graph)
         for graph in model.subgraphs
     )
 
 
-def _follow(model, graph, first, second):
-    """Whether an operator of one kind reads what one of another puts out."""
+def _has_sparse(graph, types):
+    """Whether a kernel of four axes is stored sparse."""
+    return any(
+        tensor.sparsity is not None and len(tensor.shape) == 4 and tensor.type in types
+        for tensor in graph.tensors
+    )
 
-    def of_kind(kind):
-        return [
-            operator
-            for operator in graph.operators
-            if model.operatorCodes[operator.opcodeIndex].builtinCode == kind
-        ]
 
-    made = {int(i) for operator in of_kind(first) for i in operator.outputs}
-    return any(made & set(map(int, operator.inputs)) for operator in of_kind(second))
+def _means_into_convolution(schema, model, graph):
+    kinds = [model.operatorCodes[o.opcodeIndex].builtinCode for o in graph.operators]
+    means = {
+        int(index)
+        for kind, operator in zip(kinds, graph.operators)
+        if kind == schema.BuiltinOperator.MEAN
+        for index in operator.outputs
+    }
+    return any(
+        kind == schema.BuiltinOperator.CONV_2D and int(operator.inputs[0]) in means
+        for kind, operator in zip(kinds, graph.operators)
+    )

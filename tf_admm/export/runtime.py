@@ -1,12 +1,9 @@
 """Running a TFLite file, and comparing it with what Keras says."""
 
-import contextlib
 import dataclasses
 
 import keras
 import numpy as np
-
-from tf_admm import kernels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,28 +20,6 @@ class Comparison:
     @property
     def agrees(self):
         return self.difference <= self.tolerance
-
-
-@contextlib.contextmanager
-def float32_compute(model):
-    """Lets the mixed-precision layers of `model` compute as they store.
-
-    TFLite has no half-precision matrix product. The variables of such layers
-    are float32, so nothing of the model is lost.
-    """
-    mixed = [
-        (layer, layer.dtype_policy)
-        for layer in {layer: None for layer, _ in kernels.walk(model)}
-        if layer.compute_dtype != layer.variable_dtype
-        and layer.dtype_policy.quantization_mode is None
-    ]
-    try:
-        for layer, _ in mixed:
-            layer.dtype_policy = layer.variable_dtype
-        yield
-    finally:
-        for layer, policy in mixed:
-            layer.dtype_policy = policy
 
 
 def predict(model, signature, flat):

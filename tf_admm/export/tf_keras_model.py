@@ -35,7 +35,7 @@ OPERATIONS = {
 def rebuild(model, wrap=lambda layer, original: layer):
     """The same model of tf_keras layers, with the same weights.
 
-    Models in it are laid out flat.
+    Models in it are laid out flat, so their layers need names of their own.
 
     Args:
         model: a built functional or sequential Keras 3 model.
@@ -78,14 +78,25 @@ def _pair(tensors, old, new):
 
 def _arguments(call, tensors):
     """What the call was given, of tensors of the new model."""
+
+    def new(x):
+        if keras.ops.is_tensor(x) and id(x) not in tensors:
+            raise ValueError(
+                "Expected layers that are called on what other layers put out. "
+                f"Received: '{call.layer.name}', called on another tensor, such as a "
+                "constant, or a cast of an input"
+            )
+        return tensors.get(id(x), x)
+
     kwargs = {
         key: value
         for key, value in call.kwargs.items()
-        if key not in ("training", "mask") and value is not None
+        # A mask that Keras has made is made again.
+        if key != "training"
+        and value is not None
+        and not (key == "mask" and id(value) not in tensors)
     }
-    return keras.tree.map_structure(
-        lambda x: tensors.get(id(x), x), (call.args, kwargs)
-    )
+    return keras.tree.map_structure(new, (call.args, kwargs))
 
 
 def _made(layer, wrap):
@@ -147,7 +158,7 @@ def _config(name, config, where):
         # Weights are copied, so how they were drawn is of no matter.
         if key.endswith("_initializer"):
             continue
-        if isinstance(value, str) and value in _activations():
+        if key != "name" and isinstance(value, str) and value in _activations():
             result[key] = _activations()[value]
         elif key in taken:
             result[key] = _value(value, where)

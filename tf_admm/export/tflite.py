@@ -9,9 +9,9 @@ from tf_admm import files
 from tf_admm.export import conversion
 from tf_admm.export import inspection
 from tf_admm.export import report
-from tf_admm.export import runtime
 from tf_admm.export.precision import Precision
 from tf_admm.export.signature import Signature
+from tf_admm.tracing import float32_compute
 
 #: Rows of the representative data that outputs are compared on.
 COMPARED_ROWS = 64
@@ -63,10 +63,11 @@ def to_tflite(
     signature = Signature(model, example)
     precision = _precision(signature, dtype, representative)
     if samples is None and precision.rows:
-        rows = COMPARED_ROWS // (signature.batch or 1) * (signature.batch or 1)
+        size = signature.batch or 1
+        rows = max(COMPARED_ROWS // size, 1) * size
         samples = keras.tree.map_structure(lambda x: x[:rows], representative)
     flat = signature.random() if samples is None else signature.flatten(samples)
-    with runtime.float32_compute(model):
+    with float32_compute(model):
         dense, small, batch = conversion.convert(
             model, signature, flat, sparse, precision
         )

@@ -18,6 +18,7 @@ from tf_admm.export import conversion
 from tf_admm.export import tf_keras_model
 from tf_admm.export import tflite
 from tf_admm.export.precision import Precision
+from tf_admm.tracing import trace
 
 LEGACY = "TF_USE_LEGACY_KERAS"
 #: A step that no training comes to, at which tfmot would make masks of its own.
@@ -61,7 +62,7 @@ def to_tfmot(model):
             are no zeros.
     """
     with _legacy() as tfmot:
-        sparse = _sparse_layers(model)
+        sparse = {id(kernel.layer) for kernel in _sparse_kernels(model)}
         schedule = tfmot.sparsity.keras.ConstantSparsity(0.5, begin_step=NEVER)
 
         def wrap(layer, original):
@@ -70,9 +71,8 @@ def to_tfmot(model):
             return _wrapped(tfmot, layer, schedule)
 
         result, made = tf_keras_model.rebuild(model, wrap)
-        for key in sparse:
-            for weight, mask, _ in made[key].pruning_vars:
-                mask.assign(np.array(weight) != 0)
+        for kernel in _sparse_kernels(model):
+            _freeze(kernel, made.get(id(kernel.layer)))
         return result
 
 
@@ -94,10 +94,17 @@ def strip(wrapped, model):
         stripped = tfmot.sparsity.keras.strip_pruning(wrapped)
         weights = {layer.name: layer.get_weights() for layer in stripped.layers}
     result = keras.models.clone_model(model)
-    layers = {id(layer): layer for layer, _ in kernels.walk(result)}.values()
+    result.set_weights(model.get_weights())
+    layers = {id(call.layer): call.layer for call in trace(result).calls}.values()
     for layer in layers:
-        if layer.name in weights and not isinstance(layer, keras.Model):
-            layer.set_weights(weights[layer.name])
+        if not isinstance(layer, keras.Layer) or not layer.weights:
+            continue
+        if layer.name not in weights:
+            raise ValueError(
+                "Expected the layers of the Keras 3 model. Received: a model without "
+                f"the layer '{layer.name}'"
+            )
+        layer.set_weights(weights[layer.name])
     for before, after in zip(kernels.find(model), kernels.find(result), strict=True):
         zeros = np.array(before.variable) == 0
         if np.any(np.array(after.variable)[zeros]):
@@ -138,7 +145,7 @@ def to_int8_by_training(model, path, train, sparse=True):
             f"'{model.name}' of {len(model.inputs)} and {len(model.outputs)}"
         )
     with _legacy() as tfmot:
-        _sparse_layers(model)
+        _check_trainable(model)
         plain, _ = tf_keras_model.rebuild(model)
         trained = _quantised(tfmot, plain)
         train(trained)
@@ -160,12 +167,23 @@ def _quantised(tfmot, plain):
         ) from error
 
 
+def _check_trainable(model):
+    """Raise if zeros are where tfmot's training would not keep them."""
+    depthwise = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+    for kernel in _sparse_kernels(model):
+        if isinstance(kernel.layer, depthwise):
+            raise ValueError(
+                "Expected no zeros in depthwise kernels, which tfmot does not keep in "
+                f"training. Received: the kernel '{kernel.path}'"
+            )
+
+
 def _check_zeros(model, trained):
     """Raise if a kernel has fewer zeros than it had."""
-    weights = {w.name.split(":")[0]: w for w in trained.weights}
-    for kernel in kernels.find(model):
+    weights = {f"/{w.name.split(':')[0]}": w for w in trained.weights}
+    for kernel in _sparse_kernels(model):
         zeros = np.array(kernel.variable) == 0
-        name = f"{kernel.layer.name}/{kernel.variable.name}"
+        name = f"/{kernel.layer.name}/{kernel.variable.name}"
         found = [w for key, w in weights.items() if key.endswith(name)]
         if len(found) != 1 or np.any(np.array(found[0])[zeros]):
             raise RuntimeError(
@@ -192,13 +210,26 @@ def _converted(trained, sparse):
     return conversion.of_file(data, names, cases, sparse, Precision("int8"))
 
 
-def _sparse_layers(model):
-    """Ids of the layers whose kernels have zeros."""
-    found = {
-        id(kernel.layer)
-        for kernel in kernels.find(model)
-        if not np.all(np.array(kernel.variable))
-    }
+def _freeze(kernel, wrapper):
+    """Set the mask that the wrapper has for a kernel."""
+    value = np.array(kernel.variable)
+    masks = [
+        mask
+        for weight, mask, _ in getattr(wrapper, "pruning_vars", ())
+        if np.array_equal(np.array(weight), value)
+    ]
+    if not masks:
+        raise ValueError(
+            "Expected zeros in kernels that tfmot prunes only. Received: the kernel "
+            f"'{kernel.path}' of a {type(kernel.layer).__name__} layer"
+        )
+    for mask in masks:
+        mask.assign(value != 0)
+
+
+def _sparse_kernels(model):
+    """The kernels that have zeros."""
+    found = [k for k in kernels.find(model) if not np.all(np.array(k.variable))]
     if not found:
         raise ValueError(
             "Expected a model with zeros in its kernels, such as the `.model` of a "

@@ -28,9 +28,13 @@ def check(path):
     if path is None:
         return
     folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+    if (
+        os.path.isdir(path)
+        or not os.path.isdir(folder)
+        or not os.access(folder, os.W_OK)
+    ):
         raise ValueError(
-            f"Expected `html` to be in a folder that can be written. Received: {path}"
+            f"Expected `html` to be a file that can be written. Received: {path}"
         )
     import matplotlib  # noqa: F401, so that its absence shows now
 
@@ -49,13 +53,13 @@ def write(path, model, report, rows):
         _table(*rows),
         _picture(_bytes(report), "Bytes of each file"),
         "<h2>Kernels</h2>",
-        _table(
-            ("kernel", "shape", "kept", "of", "zeros", "live outputs", "faster?"),
-            layers,
-        ),
+        _table(KERNEL_HEADS, *layers),
         *(_picture(_kernel(k), k.path) for k in kernels.find(model)),
     ]
-    with files.replacing(path) as temporary, open(temporary, "w") as file:
+    with (
+        files.replacing(path) as temporary,
+        open(temporary, "w", encoding="utf-8") as file,
+    ):
         file.write("\n".join(parts))
 
 

@@ -22,11 +22,13 @@ class DeploymentReport:
 
     Attributes:
         variants: list of `Variant`: bytes, gzip bytes, MACs, latency, accuracy.
+        failed: dict from names of files that can't be made to why.
         summary: the `Summary` of the kernels.
         prospects: dict from kernel paths to whether zeros can make them faster.
     """
 
     variants: list
+    failed: dict
     summary: masks.Summary
     prospects: dict
 
@@ -47,6 +49,8 @@ class DeploymentReport:
         table.add_column(HEADS[-1])
         for variant in self.variants:
             table.add_row(*cells(variant))
+        for name, reason in self.failed.items():
+            table.add_row(name, *["-"] * (len(HEADS) - 2), reason)
         return table
 
 
@@ -86,16 +90,19 @@ def report(model, data=None, representative=None, html=None):
         The `DeploymentReport` that was printed.
 
     Raises:
-        ValueError: if the model is of another kind; before any work, if the page
-            can't be written.
+        ValueError: before any work, if the model or the labels are of another kind,
+            or the page can't be written.
+        RuntimeError: if not even a dense file can be made.
     """
     page.check(html)
+    variants.check(model, data)
     with tempfile.TemporaryDirectory() as folder:
-        paths = variants.made(model, representative, folder)
+        paths, failed = variants.made(model, representative, folder)
         variants.measure(paths, data)
     found = kernels.find(model)
     result = DeploymentReport(
         variants=[variant for variant, _ in paths],
+        failed=failed,
         summary=masks.Summary(model),
         prospects={kernel.path: variants.prospect(kernel) for kernel in found},
     )

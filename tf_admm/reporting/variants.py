@@ -46,7 +46,12 @@ class Variant:
 
 
 def made(model, representative, folder):
-    """Write every variant to the folder: a dict from `Variant` to path."""
+    """Write every variant to the folder.
+
+    Returns:
+        `(paths, failed)`: pairs of a `Variant` and a path, and a dict from the names
+        of those that can't be made to why.
+    """
     small, _ = shrinking.shrink(model)
     plans = {
         "dense float32": (model, {"sparse": False}),
@@ -60,23 +65,43 @@ def made(model, representative, folder):
         options = {"dtype": "int8", "representative": representative}
         plans["int8"] = (model, options)
         plans["shrunk int8"] = (small, options)
-    paths = []
+    paths, failed = [], {}
     for i, (name, (what, options)) in enumerate(plans.items()):
         path = os.path.join(folder, f"{i}.tflite")
-        with warnings.catch_warnings():
-            # What they say is in the report.
-            warnings.simplefilter("ignore")
-            exported = to_tflite(what, path, **options)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            try:
+                exported = to_tflite(what, path, **options)
+            except RuntimeError as error:
+                failed[name] = str(error)
+                continue
         variant = Variant(
             name=name,
             bytes=exported.bytes,
             gzip_bytes=exported.gzip_bytes,
             macs=macs(what, zeros=True),
             macs_left=macs(what, zeros=False),
-            note=exported.fallback or "",
+            note=" ".join(str(warning.message) for warning in caught),
         )
         paths.append((variant, path))
-    return paths
+    return paths, failed
+
+
+def check(model, data):
+    """Raise, before any work, if the model or the labels are of another kind."""
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(
+            "Expected a model of one input and one output. Received: the model "
+            f"'{model.name}' of {len(model.inputs)} and {len(model.outputs)}"
+        )
+    if data is None:
+        return
+    shape, classes = np.shape(data[1]), model.outputs[0].shape[-1]
+    if np.prod(shape[1:]) != 1 or classes < 2:
+        raise ValueError(
+            "Expected one label a row, the number of a class, and an output for each "
+            f"class. Received: labels of shape {shape}, and {classes} outputs"
+        )
 
 
 def macs(model, zeros):
@@ -140,7 +165,7 @@ class _Runner:
 def prospect(kernel):
     """Whether zeros in this kernel can make it faster, and where."""
     if isinstance(kernel.layer, keras.layers.Dense):
-        return "yes: runs sparse on any CPU"
+        return "yes, as float32: runs sparse on any CPU"
     if kernel.shape[:-2] == (1, 1):
         return "only where XNNPACK runs it sparse: not on x86 with AVX"
-    return "no: made dense as the file is loaded; whole dead units can go"
+    return "no: made dense as the file is loaded; fewer filters would"

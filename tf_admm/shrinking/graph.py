@@ -11,6 +11,7 @@ import dataclasses
 
 import numpy as np
 
+from tf_admm import kernels
 from tf_admm.shrinking import rules
 
 
@@ -41,10 +42,12 @@ class Graph:
     """The channels of a traced model, and which of them stay.
 
     Args:
-        traced: a `Trace`.
+        model: the model.
+        traced: its `Trace`.
     """
 
-    def __init__(self, traced):
+    def __init__(self, model, traced):
+        self._model = model
         self._start, self._size, self._nodes = {}, {}, 0
         for tensor in traced.borders:
             self._add(tensor)
@@ -60,6 +63,7 @@ class Graph:
         self._constants = {}
         self._tie()
         self._pin(traced.borders)
+        self._pin(self._unknown(traced))
         self._roots = np.array([self._root(node) for node in range(self._nodes)])
         self._kept = self._live()
 
@@ -117,6 +121,13 @@ class Graph:
             self._constants.setdefault(
                 id(tensor), np.full(self._size[id(tensor)], np.nan)
             )
+
+    def _unknown(self, traced):
+        """Tensors that no call and no border has put there, such as casts."""
+        known = {id(x) for call in traced.calls for x in call.outputs}
+        known |= {id(x) for x in traced.borders}
+        read = [x for call in traced.calls for x in call.inputs]
+        return [x for x in read if id(x) not in known]
 
     def _pin(self, tensors):
         for tensor in tensors:
@@ -189,9 +200,10 @@ class Graph:
         return Change(rule, np.flatnonzero(ins), np.flatnonzero(out), shift)
 
     def units(self):
-        """`(left, total)` outputs of each layer with a kernel."""
+        """`(left, total)` outputs of each kernel that can lose some, by its path."""
+        paths = {id(k.layer): k.path for k in kernels.find(self._model)}
         return {
-            call.layer.name: (
+            paths[id(call.layer)]: (
                 int(self._kept[self._of(call.outputs[0])].sum()),
                 self._size[id(call.outputs[0])],
             )

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from tf_admm import costs
 from tf_admm.shrinking import graph
+from tf_admm.tracing import float32_compute
 from tf_admm.tracing import trace
 
 #: Largest difference allowed, relative to max(1, largest |output|).
@@ -21,7 +22,7 @@ class ShrinkReport:
     """What `shrink` has done.
 
     Attributes:
-        units: dict from names of layers with a kernel to `(left, total)` units.
+        units: dict from paths of kernels to `(left, total)` units.
         parameters: of the new model.
         total_parameters: of the model it was made from.
         stopped: names of layers that all of their channels stay at, since nothing
@@ -36,7 +37,7 @@ class ShrinkReport:
     max_difference: float
 
     def __rich__(self):
-        table = Table("layer", title="Shrunk")
+        table = Table("kernel", title="Shrunk")
         for name in ("units left", "of"):
             table.add_column(name, justify="right")
         for name, (left, total) in self.units.items():
@@ -60,8 +61,8 @@ def shrink(model):
     It works through Dense, Conv, transposed, depthwise and separable layers,
     pooling, Flatten, Reshape, BatchNormalization, activations, Add and its like,
     Concatenate and zero padding, in functional graphs with branches, nested and
-    shared layers. At any other layer, and where a model is nested in another, all
-    channels stay. Inputs and outputs keep their shapes.
+    shared layers. At any other layer, and where a nested model begins, all channels
+    stay. Inputs and outputs keep their shapes.
 
     Args:
         model: a built functional or sequential model.
@@ -70,10 +71,11 @@ def shrink(model):
         `(small, report)`: the new model, not compiled, and a `ShrinkReport`.
 
     Raises:
-        ValueError: if the model is not functional or sequential.
+        ValueError: if the model is not functional or sequential, or a layer can't
+            be made from its config, such as a `Lambda`.
         RuntimeError: if the new model does not compute the same.
     """
-    found = graph.Graph(trace(model))
+    found = graph.Graph(model, trace(model))
     small = _rebuilt(model, found)
     difference = _difference(model, small)
     report = ShrinkReport(
@@ -111,10 +113,10 @@ def _difference(model, small):
     x = keras.tree.map_structure(
         lambda zero: _random(rng, zero.shape[1:], zero.dtype), costs.zeros(model)
     )
+    with float32_compute(model), float32_compute(small):
+        outputs = [keras.tree.flatten(m(x, training=False)) for m in (model, small)]
     differences = [0.0]
-    for a, b in zip(
-        *(keras.tree.flatten(m(x, training=False)) for m in (model, small))
-    ):
+    for a, b in zip(*outputs):
         a, b = np.array(a, "float64"), np.array(b, "float64")
         differences.append(np.abs(a - b).max(initial=0.0))
         if not differences[-1] <= TOLERANCE * max(1.0, np.abs(a).max(initial=0.0)):
