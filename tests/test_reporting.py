@@ -64,7 +64,7 @@ def test_accuracy_is_that_of_keras(made):
 def test_prospects_name_each_kernel(made):
     report = made[0]
     assert [p.split(":")[0] for p in report.prospects.values()] == [
-        "no", "no", "yes", "yes",
+        "no", "no", "yes, as float32", "yes, as float32",
     ]  # fmt: skip
 
 

@@ -76,12 +76,6 @@ def uses(model):
         ValueError: if the model is not a graph of layers, or has axes of unknown
             size besides the batch.
     """
-    if not getattr(model, "inputs", None):
-        raise ValueError(
-            "Expected a functional or sequential model, whose shapes are known, to "
-            f"count multiplications. Received: the model '{model.name}' of type "
-            f"{type(model).__name__}"
-        )
     found = kernels.find(model)
     counts = [collections.Counter()]
     with contextlib.ExitStack() as stack:
@@ -99,7 +93,18 @@ def uses(model):
 
 
 def zeros(model):
-    """One sample of zeros, in the structure of the model's inputs."""
+    """One sample of zeros, in the structure of the model's inputs.
+
+    Raises:
+        ValueError: if the model is not a graph of layers, or has axes of unknown
+            size besides the batch.
+    """
+    if not getattr(model, "inputs", None):
+        raise ValueError(
+            "Expected a functional or sequential model, whose shapes are known. "
+            f"Received: the model '{model.name}' of type "
+            f"{type(model).__name__}"
+        )
     # A `Sequential` that was never called has `inputs`, but no `input`.
     structure = model.inputs[0] if len(model.inputs) == 1 else model.input
     for x in keras.tree.flatten(structure):

@@ -89,6 +89,7 @@ def made(model, representative, folder):
 
 def check(model, data):
     """Raise, before any work, if the model or the labels are of another kind."""
+    costs.zeros(model)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(
             "Expected a model of one input and one output. Received: the model "
