@@ -10,6 +10,8 @@ from tf_admm.constraints.base import wide
 #: Runs of sorted weights that a cluster is made of; a run is one weight in
 #: kernels with no more weights than this.
 RUNS = 512
+#: Over the weights, for a mean of millions to be right to the last digit.
+PASSES = 3
 #: Rounds of Lloyd's algorithm after it.
 ROUNDS = 4
 
@@ -61,8 +63,8 @@ class Clusters(ValueConstraint):
         """The mean of each cluster; that of code 0, which is no cluster, is 0.0."""
         counts = ops.cast(ops.maximum(self._counts(codes), 1), flat.dtype)
         means = ops.zeros_like(counts)
-        # Sums of many are rounded; a second pass adds up what the first left.
-        for _ in range(2):
+        # Sums of many are rounded; the next pass adds up what this one left.
+        for _ in range(PASSES):
             rest = flat - ops.take(means, codes)
             sums = ops.segment_sum(rest, codes, num_segments=self.clusters + 1)
             means = means + sums / counts

@@ -92,10 +92,10 @@ class Levels(ValueConstraint):
         among = ops.cast(self._columns(among), columns.dtype)
         size = ops.abs(columns) * among
         starts = self._search(size, among), self._widest(size)
-        (q, gain), (other, others_gain) = (
+        (q, distance), (other, others) = (
             self._alternate(size, among, scale) for scale in starts
         )
-        q = ops.where(gain >= others_gain, q, other)
+        q = ops.where(distance <= others, q, other)
         q = ops.where(columns < 0, -q, q)
         return ops.cast(ops.reshape(q, w.shape), w.dtype)
 
@@ -113,13 +113,13 @@ class Levels(ValueConstraint):
         return ops.max(size, axis=0, keepdims=True) / self._magnitudes[-1]
 
     def _alternate(self, size, among, scale):
-        """Least squares from a scale: the q, and `<w, q>^2 / <q, q>`."""
+        """Least squares from a scale: the q, and its squared distance."""
         for _ in range(ROUNDS):
             q = self._nearest(size, scale) * among
             scale = _ratio(_total(size * q), _total(q * q))
         q = self._nearest(size, scale) * among
-        dot = _total(size * q)
-        return q, _ratio(dot * dot, _total(q * q))
+        rest = size - _ratio(_total(size * q), _total(q * q)) * q
+        return q, _total(rest * rest)
 
     def _columns(self, w):
         """One column for each scale."""
