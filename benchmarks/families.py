@@ -57,17 +57,9 @@ def table():
 
 
 def _figures(runs):
-    accuracy = [100 * run["test"] for run in runs]
-    lost = [100 * (run["dense_test"] - run["test"]) for run in runs]
-    live = np.mean([list(run["live"].values()) for run in runs], axis=0)
-    return (
-        f"{runs[0]['ratio']:.1f}x",
-        str(len(runs)),
-        f"{np.mean(accuracy):.2f}",
-        f"{min(accuracy):.2f}",
-        f"{np.mean(lost):.2f}",
-        " / ".join(f"{units:.0f}" for units in live),
-    )
+    ratio, seeds, mean, least, live = mnist.figures(runs)
+    lost = np.mean([100 * (run["dense_test"] - run["test"]) for run in runs])
+    return ratio, seeds, mean, least, f"{lost:.2f}", live
 
 
 def main(_):

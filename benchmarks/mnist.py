@@ -85,11 +85,12 @@ def table():
             paths = sorted(RESULTS.glob(f"{recipe}_{method}_*.json"))
             runs = [json.loads(path.read_text()) for path in paths]
             if runs:
-                result.add_row(recipe, method, *_figures(runs))
+                result.add_row(recipe, method, *figures(runs))
     return result
 
 
-def _figures(runs):
+def figures(runs):
+    """Ratio, seeds, mean, minimum and live units of runs of several seeds."""
     accuracy = [100 * run["test"] for run in runs]
     live = np.mean([list(run["live"].values()) for run in runs], axis=0)
     return (

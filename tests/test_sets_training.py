@@ -10,6 +10,7 @@ from test_constraints import blocks
 
 import tf_admm
 from tf_admm import kernels
+from tf_admm import slots
 from tf_admm.constraints import BlockSparsity
 from tf_admm.constraints import ChannelSparsity
 from tf_admm.constraints import Clusters
@@ -191,6 +192,24 @@ def test_a_large_kernel_of_few_values_is_finished():
         admm = tf_admm.ADMMModel(keras.models.clone_model(model), constraint)
         admm.finalize()
         assert admm.phase == "retraining"
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        Sparsity(0.5),
+        NMSparsity(2, 4),
+        GlobalSparsity(0.5),
+        Levels.ternary(),
+        Intersection(Sparsity(0.5), Levels.binary()),
+    ],
+)
+def test_what_is_not_in_its_set_is_an_error(constraint, monkeypatch):
+    """Were the weights not cut, it would be noticed, not hoped for."""
+    admm = build({MATRICES: constraint})
+    monkeypatch.setattr(slots.Slot, "freeze", lambda self: None)
+    with pytest.raises(RuntimeError, match="to satisfy .*Received: .*nonzeros"):
+        admm.finalize()
 
 
 def test_a_run_is_loaded_whatever_is_frozen_by_then(tmp_path):

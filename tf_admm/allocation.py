@@ -174,8 +174,9 @@ def allocate(
         exclude: keys of kernels to leave alone, as in `ADMMModel`.
         data: held-out data for `"sensitivity"`: `(x, y)`, or a dataset. The
             model must be compiled.
-        cache: file for the losses that `"sensitivity"` measures; if they are
-            there for the same weights, they are not measured again.
+        cache: file for the losses that `"sensitivity"` measures; if they are there
+            for the same weights, constraints and dense loss, they are not measured
+            again.
 
     Returns:
         An `Allocation`, a dict from kernel paths to constraints.
@@ -254,7 +255,7 @@ def _divide(model, family, exclude):
             f"exclude={exclude!r}"
         )
     found = kernels.find(model)
-    selection = {**dict.fromkeys(exclude), REST: family(0.0)}
+    selection = {**dict.fromkeys(exclude), REST: probe}
     choices = selectors.choose(found, selection)
     chosen = [c.kernel for c in choices if c.constraint is not None]
     fixed = [c.kernel for c in choices if c.constraint is None]

@@ -49,6 +49,12 @@ class SetConstraint(keras.constraints.Constraint):
             f"{type(self).__name__} must implement `restrict(w, frozen)`."
         )
 
+    def holds(self, ws, frozen):
+        """Whether kernels with these frozen parts are in the set."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `holds(ws, frozen)`."
+        )
+
     def __call__(self, w):
         w = ops.convert_to_tensor(w)
         self.check([tuple(w.shape)])
@@ -89,6 +95,11 @@ class MaskConstraint(SetConstraint):
     def freeze_all(self, ws):
         return [ops.cast(mask, w.dtype) for w, mask in zip(ws, self.masks(ws))]
 
+    def holds(self, ws, frozen):
+        """Whether each is its own projection."""
+        pairs = zip(ws, self.masks(ws))
+        return all(bool(ops.all(ops.logical_or(mask, w == 0))) for w, mask in pairs)
+
     def restrict(self, w, frozen):
         """`w * frozen`, with 0.0 also where `w` is not finite."""
         return ops.where(frozen != 0, w, ops.zeros_like(w))
@@ -115,8 +126,23 @@ class ValueConstraint(SetConstraint):
             f"{type(self).__name__} must implement `codes(w, among)`."
         )
 
+    def holds(self, ws, frozen):
+        """Whether each is its own restriction, up to the rounding of a scale or mean.
+
+        Not its own projection, which among millions of weights is near the best only.
+        """
+        return all(_near(w, self.restrict(w, codes)) for w, codes in zip(ws, frozen))
+
     def freeze_all(self, ws):
         return [self.codes(w, ops.ones_like(w, dtype="bool")) for w in ws]
+
+
+def _near(w, restricted):
+    """Whether two tensors agree but for rounding, and zeros are zeros."""
+    zeros = ops.all(ops.logical_or(restricted != 0, w == 0))
+    tolerance = 1e-2 if w.dtype in ("float16", "bfloat16") else 1e-5
+    near = ops.max(ops.abs(w - restricted)) <= tolerance * ops.max(ops.abs(w))
+    return bool(ops.logical_and(zeros, near))
 
 
 def fraction(name, value):

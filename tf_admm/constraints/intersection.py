@@ -44,6 +44,9 @@ class Intersection(SetConstraint):
         masks = self.pattern.masks(ws)
         return [self.values.codes(w, mask) for w, mask in zip(ws, masks)]
 
+    def holds(self, ws, frozen):
+        return self.pattern.holds(ws, frozen) and self.values.holds(ws, frozen)
+
     def restrict(self, w, frozen):
         return self.values.restrict(w, frozen)
 
