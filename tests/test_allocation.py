@@ -39,8 +39,8 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache") / "losses.json"
 
 
-@pytest.fixture
-def model(data):
+@pytest.fixture(scope="module")
+def trained(data):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 2))
     x = layers.Conv2D(8, 3, activation="relu", name="conv1")(inputs)
@@ -49,8 +49,16 @@ def model(data):
     x = layers.Dense(32, activation="relu", name="fc1")(layers.Flatten()(x))
     model = keras.Model(inputs, layers.Dense(2, name="fc2")(x))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("adam", loss)
+    model.compile("adam", loss, jit_compile=False)
     model.fit(*data, verbose=0)
+    return model, model.get_weights()
+
+
+@pytest.fixture
+def model(trained):
+    """One model for all tests, its weights put back for each."""
+    model, weights = trained
+    model.set_weights(weights)
     return model
 
 
@@ -170,8 +178,8 @@ def test_sensitivity_takes_from_what_does_not_matter(data):
     out = layers.Dense(2, name="head")(layers.Add()([useful, useless]))
     model = keras.Model(inputs, out)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(0.01), loss)
-    model.fit(*data, epochs=20, verbose=0)
+    model.compile(keras.optimizers.Adam(0.01), loss, jit_compile=False)
+    model.fit(*data, epochs=20, batch_size=64, verbose=0)
     allocation = tf_admm.allocate(model, ratio=2, method="sensitivity", data=data)
     got = kept(model, allocation)
     # As many weights as there are outputs stay.

@@ -32,7 +32,7 @@ def mlp(seed=0):
 
 def wrapped(seed=0, constraints=None):
     admm = ADMMModel(mlp(seed), constraints or {"fc1": HALF}, rho=0.1)
-    admm.compile("adam", "mse")
+    admm.compile("adam", "mse", jit_compile=False)
     return admm
 
 
@@ -211,7 +211,7 @@ def test_update_freq_of_just_the_phase_does_fire():
 
 def test_callback_on_a_plain_model():
     model = mlp()
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=False)
     before = values(model)
     with pytest.raises(ValueError) as error:
         model.fit(X, Y, verbose=0, callbacks=[ADMMCallback(1)])

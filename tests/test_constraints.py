@@ -160,6 +160,11 @@ VALUES = {
 CASES = {**MASKS, **VALUES}
 
 
+# One case of each class: what compiles for one sparsity does so for another.
+ONE_EACH = {type(c.constraint): (name, c) for name, c in reversed(CASES.items())}
+ONE_EACH = dict(ONE_EACH.values())
+
+
 def each(cases):
     """Each case of a table, once."""
     return pytest.mark.parametrize("case", cases.values(), ids=cases)
@@ -210,7 +215,8 @@ def test_projection_is_the_naive_one(case, shape):
 
 @each_shape(CASES)
 def test_projection_is_feasible_and_idempotent(case, shape):
-    for w in (normal(shape), *tied(shape), 1e-30 * normal(shape), 1e30 * normal(shape)):
+    few = tied(shape)[-1]
+    for w in (few, 1e-30 * normal(shape), 1e30 * normal(shape)):
         z = project(case.constraint, w)
         assert np.isfinite(z).all()
         # A scale or mean of huge or tiny values.
@@ -250,9 +256,9 @@ def test_identity_on_members(case, shape):
 
 
 @each_shape(CASES, "small")
-@pytest.mark.parametrize("seed", range(3))
-def test_no_member_is_nearer(case, shape, seed):
-    for w in (normal(shape, seed), np.round(normal(shape, seed)), normal(shape) ** 3):
+def test_no_member_is_nearer(case, shape):
+    rounded, heavy = np.round(normal(shape, 1)), normal(shape, 2) ** 3
+    for w in (normal(shape), rounded, heavy):
         got = oracles.distance(w, project(case.constraint, w))
         assert got == pytest.approx(case.oracle.nearest(w), rel=1e-5, abs=1e-6)
 
@@ -261,7 +267,7 @@ def test_no_member_is_nearer(case, shape, seed):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_dtype_is_kept_and_compiled_is_eager(case, dtype):
     compiled = tf.function(case.constraint.__call__)
-    for w in (normal(case.shapes[0]), *tied(case.shapes[0])):
+    for w in (normal(case.shapes[0]), tied(case.shapes[0])[-1]):
         w = tf.cast(w, dtype)
         z = case.constraint(w)
         assert z.dtype == dtype
@@ -274,10 +280,10 @@ def test_dtype_is_kept_and_compiled_is_eager(case, dtype):
         )
 
 
-@each(CASES)
+@each(ONE_EACH)
 def test_jit_is_eager(case):
     compiled = tf.function(case.constraint.__call__, jit_compile=True)
-    for w in (normal(case.shapes[0]), *tied(case.shapes[0])):
+    for w in (normal(case.shapes[0]), tied(case.shapes[0])[-1]):
         close(case, compiled(tf.constant(w)).numpy(), project(case.constraint, w))
 
 
@@ -300,13 +306,13 @@ def test_config_round_trip(case):
     np.testing.assert_array_equal(project(clone, w), project(case.constraint, w))
 
 
-@each({name: case for name, case in CASES.items() if DENSE in case.shapes})
+@each({name: case for name, case in ONE_EACH.items() if DENSE in case.shapes})
 def test_as_kernel_constraint(case):
     """A Keras layer projects its kernel after each step."""
     model = keras.Sequential(
         [keras.Input((6,)), keras.layers.Dense(5, kernel_constraint=case.constraint)]
     )
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=False)
     model.fit(normal((8, 6)), normal((8, 5), seed=1), verbose=0)
     kernel, bias = model.layers[0].get_weights()
     assert case.oracle.member(kernel)
@@ -364,13 +370,13 @@ def test_clusters_of_large_kernels_are_near_the_best():
 
 
 @pytest.mark.parametrize("clusters", [4, 16])
-@pytest.mark.parametrize("shape", [(784, 300), (2048, 1000)])
+@pytest.mark.parametrize("shape", [(784, 300), (1024, 500)])
 def test_centroids_of_large_kernels_do_not_drift(clusters, shape):
     constraint, w = Clusters(clusters), tf.constant(normal(shape))
     (codes,) = constraint.freeze_all([w])
     once = constraint.restrict(w, codes)
     again = once
-    for _ in range(20):
+    for _ in range(10):
         again = constraint.restrict(again, codes)
     np.testing.assert_allclose(again, once, rtol=1e-5)
 
@@ -387,7 +393,7 @@ def test_clusters_of_more_weights_than_a_product_of_two_ints_holds():
 def test_levels_of_sparse_columns_are_no_worse_than_the_widest_scale(bits):
     """A column has few weights, which a sample of the column must not miss."""
     constraint = Intersection(Sparsity(0.9), Levels.uniform(bits, per_channel=True))
-    w = normal((784, 300))
+    w = normal((784, 60))
     z, kept = project(constraint, w), project(Sparsity(0.9), w)
     top = 2 ** (bits - 1) - 1
     scale = np.abs(kept).max(axis=0) / top
@@ -515,7 +521,7 @@ def compiled_half(w):
     return Sparsity(0.5)(w)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(hnp.arrays("float32", 50, elements=st.one_of(ANY_FLOAT, TIES)))
 def test_any_array_compiled(w):
     expected = oracles.sparsity_naive(w, 25)
@@ -546,12 +552,11 @@ def nasty(size):
 
 
 @pytest.mark.parametrize("name", nasty(3))
-@pytest.mark.parametrize("size", [255, 256, 1000])
-@pytest.mark.parametrize("sample", [1, 3, 90])
+@pytest.mark.parametrize("size, sample", [(255, 90), (256, 3), (1000, 1), (1000, 90)])
 def test_where_a_sample_is_sorted(monkeypatch, name, size, sample):
     monkeypatch.setattr(selection, "SAMPLE", sample)
     x = nasty(size)[name].astype("float32")
-    for kept in (1, 2, size // 10, size // 2, size - 1, size):
+    for kept in (1, size // 10, size - 1, size):
         mask = np.array(largest(x, kept))
         assert mask.sum() == kept
         expected = oracles.sparsity_naive(x, kept)

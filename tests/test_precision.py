@@ -47,8 +47,16 @@ LAYERS = [
 ]
 
 
-@pytest.mark.parametrize("dtype, tolerance", [("float16", 2e-3), ("int8", 0.05)])
-@pytest.mark.parametrize("layer, shape", LAYERS)
+slow = pytest.mark.slow
+#: Each layer with one of the value types; with the other among the slow tests.
+TYPED = [
+    pytest.param(*layer, *dtype, marks=slow if (i + j) % 2 else ())
+    for i, layer in enumerate(LAYERS)
+    for j, dtype in enumerate([("int8", 0.05), ("float16", 2e-3)])
+]
+
+
+@pytest.mark.parametrize("layer, shape, dtype, tolerance", TYPED)
 def test_file_agrees_with_keras(layer, shape, dtype, tolerance, tmp_path):
     keras.utils.set_random_seed(0)
     layer = type(layer).from_config(layer.get_config())

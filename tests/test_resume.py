@@ -9,6 +9,9 @@ import sys
 import numpy as np
 import pytest
 
+# The undisturbed runs are made once.
+pytestmark = pytest.mark.xdist_group("resume")
+slow = pytest.mark.slow
 SCRIPT = pathlib.Path(__file__).with_name("resumable.py")
 
 
@@ -54,8 +57,8 @@ def undisturbed(tmp_path_factory):
         # In mid-epoch, in either phase.
         ("backup_last", "4", [(1, 3), (3, 4)]),
         # Within the first epoch, before there is any backup; at an epoch's end.
-        ("backup_last", "epoch", [(0, 2), (1, -1)]),
-        ("backup_first", "4", [(2, 5)]),
+        pytest.param("backup_last", "epoch", [(0, 2), (1, -1)], marks=slow),
+        pytest.param("backup_first", "4", [(2, 5)], marks=slow),
     ],
 )
 def test_killed_run_ends_as_the_undisturbed_one(
@@ -68,6 +71,7 @@ def test_killed_run_ends_as_the_undisturbed_one(
     assert_same(final, undisturbed[update_freq])
 
 
+@slow
 def test_kill_while_the_backup_is_written_falls_back_to_the_one_before(
     tmp_path, undisturbed
 ):

@@ -154,7 +154,7 @@ def test_the_whole_stack_reaches_the_closed_form(rho, update_freq):
         [keras.Input((8,)), keras.layers.Dense(3, use_bias=False, name="fc")]
     )
     admm = tf_admm.ADMMModel(model, {"fc": Support(support)}, rho=rho)
-    admm.compile(keras.optimizers.SGD(0.3), "mse")
+    admm.compile(keras.optimizers.SGD(0.3), "mse", jit_compile=False)
     data = tf.data.Dataset.from_tensors((a, b)).repeat(20)
     admm.fit(
         data,
@@ -188,7 +188,7 @@ def test_kernels_of_different_precision_train_together():
         ]
     )
     admm = tf_admm.ADMMModel(model, tf_admm.constraints.Sparsity(0.5), rho=0.1)
-    admm.compile("sgd", "mse")
+    admm.compile("sgd", "mse", jit_compile=False)
     callback = tf_admm.ADMMCallback(admm_epochs=2)
     a, b, _, _ = least_squares()
     admm.fit(a, b, epochs=3, callbacks=[callback], verbose=0)

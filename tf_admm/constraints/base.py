@@ -102,7 +102,7 @@ class MaskConstraint(SetConstraint):
 
     def restrict(self, w, frozen):
         """`w * frozen`, with 0.0 also where `w` is not finite."""
-        return ops.where(frozen != 0, w, ops.zeros_like(w))
+        return ops.where(frozen != 0, w, 0)
 
 
 class ValueConstraint(SetConstraint):

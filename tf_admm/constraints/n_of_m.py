@@ -60,8 +60,8 @@ class NMSparsity(MaskConstraint):
         w = ops.convert_to_tensor(w)
         axis = self.axis % len(w.shape)
         split = (*w.shape[:axis], -1, self.m, *w.shape[axis + 1 :])
-        groups = ops.reshape(ops.abs(w), split)
-        members = ops.split(groups, self.m, axis=axis + 1)
+        groups = ops.reshape(w, split)
+        members = [ops.abs(ops.take(groups, [i], axis=axis + 1)) for i in range(self.m)]
         kept = [self._kept(i, members) for i in range(self.m)]
         return ops.reshape(ops.concatenate(kept, axis=axis + 1), w.shape)
 

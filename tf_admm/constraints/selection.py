@@ -149,13 +149,14 @@ def block_norms(w, block):
     """
     if math.prod(block) == 1:
         return ops.abs(w)
-    w = unit_scale(w)
+    # One name, so that no more than two tensors of this size are held.
+    w = ops.square(unit_scale(w))
     padding = [(0, -size % b) for size, b in zip(w.shape, block)]
     if any(after for _, after in padding):
         w = ops.pad(w, padding)
     inside = tuple(range(1, 2 * len(block), 2))
     split = [n for size, b in zip(w.shape, block) for n in (size // b, b)]
-    return ops.sum(ops.square(ops.reshape(w, split)), axis=inside)
+    return ops.sum(ops.reshape(w, split), axis=inside)
 
 
 def unit_scale(w):
