@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
-# What the scripts make is made once.
-pytestmark = pytest.mark.xdist_group("examples")
 slow = pytest.mark.slow
 SPARSITY = {"fc1": 0.9, "fc2": 0.8, "fc3": 0.5}
 
@@ -101,25 +99,38 @@ def test_a_budget_in_place_of_rates(folder, tmp_path):
     assert np.all(kernels[-1] != 0)
 
 
-def test_what_a_file_holds_and_what_a_model_comes_to(folder, tmp_path):
+def test_what_a_file_holds(folder, tmp_path):
     model = f"--model_path={folder / 'sparse.keras'}"
     tflite = f"--tflite_path={tmp_path / 'small.tflite'}"
     succeed(tmp_path, "export_tflite.py", model, tflite, "--shrink", "--dtype=float16")
     printed = succeed(tmp_path, "inspect_tflite.py", tflite)
     assert "float16" in printed and "compressed rows" in printed
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"small.tflite"}
+
+
+@slow
+def test_what_a_model_comes_to(folder, tmp_path):
+    model = f"--model_path={folder / 'sparse.keras'}"
     printed = succeed(tmp_path, "report.py", model, "--html_path=report.html")
     assert "int8" in printed
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"small.tflite", "report.html"}
+    assert names == {"report.html"}
 
 
 @pytest.mark.parametrize(
     "script, options, message",
     [
-        ("prune_admm.py", [], "Expected one of --sparsity and --constraints"),
+        pytest.param(
+            *("prune_admm.py", [], "Expected one of --sparsity and --constraints"),
+            marks=slow,
+        ),
         pytest.param("allocate.py", [], "Expected one budget", marks=slow),
         ("allocate.py", ["--ratio=1e9"], "the nearest is ratio="),
-        ("inspect_tflite.py", ["--tflite_path=dense.keras"], "Expected a TFLite file"),
+        pytest.param(
+            *("inspect_tflite.py", ["--tflite_path=dense.keras"], "Expected a TFLite"),
+            marks=slow,
+        ),
         ("prune_admm.py", ["--sparsity=fc9=0.5"], "'fc9', which matches none of"),
         ("prune_admm.py", ["--save_path=no/such/sparse.keras"], "can be written"),
         ("train_dense.py", ["--data_path=bad.npz"], "without ['y_train', 'x_test'"),

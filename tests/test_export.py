@@ -437,7 +437,7 @@ def test_only_what_is_smaller_is_sparse(tmp_path):
     assert_agrees(model, path, report)
 
 
-@pytest.mark.parametrize("sparsity", [0.9, 1.0])
+@pytest.mark.parametrize("sparsity", [0.9, pytest.param(1.0, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "layer, shape",
     [

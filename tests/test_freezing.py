@@ -39,7 +39,17 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        pytest.param(
+            make,
+            marks=() if name in ("sgd", "adamw", "clipped") else pytest.mark.slow,
+            id=name,
+        )
+        for name, make in OPTIMIZERS.items()
+    ],
+)
 def test_no_optimizer_moves_a_zero(optimizer):
     task = models.mlp()
     model = pruned(task)

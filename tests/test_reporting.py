@@ -11,9 +11,6 @@ import test_tfmot
 import tf_admm
 from tf_admm import export
 
-# The report is made once.
-pytestmark = pytest.mark.xdist_group("reporting")
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

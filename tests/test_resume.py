@@ -9,8 +9,6 @@ import sys
 import numpy as np
 import pytest
 
-# The undisturbed runs are made once.
-pytestmark = pytest.mark.xdist_group("resume")
 slow = pytest.mark.slow
 SCRIPT = pathlib.Path(__file__).with_name("resumable.py")
 
@@ -83,6 +81,7 @@ def test_kill_while_the_backup_is_written_falls_back_to_the_one_before(
     assert_same(final, undisturbed["epoch"])
 
 
+@slow
 def test_kill_between_the_two_files_of_a_backup_is_reported(tmp_path):
     args = tmp_path / "out.npz", tmp_path / "backup", "backup_last", "epoch"
     killed(*args, at=(2, 1))

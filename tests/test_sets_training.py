@@ -26,6 +26,7 @@ from tf_admm.constraints import Sparsity
 from tf_admm.constraints import UnitSparsity
 from tf_admm.constraints.patterns import FOUR_OF_NINE
 
+slow = pytest.mark.slow
 ALL, CONVOLUTIONS, MATRICES = "conv|up|dw|mix|fc", "conv|up|dw", "conv|up|mix|fc"
 #: Which layers get which set, and the oracle that each kernel must meet.
 SETS = {
@@ -113,7 +114,15 @@ def canonical(model, key):
     ]
 
 
-@pytest.mark.parametrize("key, constraint, oracle", SETS.values(), ids=SETS)
+@pytest.mark.parametrize(
+    "key, constraint, oracle",
+    [
+        pytest.param(
+            *row, marks=slow if name in ("channels", "kernels") else (), id=name
+        )
+        for name, row in SETS.items()
+    ],
+)
 def test_training_ends_in_the_set(key, constraint, oracle):
     admm, traces = build({key: constraint}), Traces(key)
     fit(admm, 4, callbacks=[traces])
@@ -163,8 +172,14 @@ GOING_ON = {
 }
 
 
-@pytest.mark.parametrize("make", GOING_ON.values(), ids=GOING_ON)
-@pytest.mark.parametrize("at", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize(
+    "make, at",
+    [
+        pytest.param(make, at, marks=() if at == 3 and name != "values" else slow)
+        for name, make in GOING_ON.items()
+        for at in (1, 3)
+    ],
+)
 def test_saved_run_goes_on(make, at, tmp_path):
     """Bit for bit, in ADMM and in retraining."""
     undisturbed = build(make())

@@ -299,7 +299,7 @@ def plain_and_wrapped(name, optimizer, callback, compile_args=None, **kwargs):
     [
         ("mlp", "adam", False, True),
         ("regularized", "sgd", False, False),
-        ("residual", "adamw", False, True),
+        pytest.param("residual", "adamw", False, True, marks=slow),
         ("several", "adam", False, True),
         pytest.param("mlp", "ema", True, True, marks=slow),
         pytest.param("residual", "sgd", True, True, marks=slow),
@@ -342,7 +342,7 @@ def assert_equal_logs(plain, wrapped):
     "kind",
     [
         "sample_weight",
-        "steps_per_execution",
+        pytest.param("steps_per_execution", marks=slow),
         pytest.param("class_weight", marks=slow),
         pytest.param("f16", marks=slow),
     ],
@@ -489,7 +489,13 @@ HAND_OVER = {
 }
 
 
-@pytest.mark.parametrize("optimizer", HAND_OVER)
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        pytest.param(name, marks=() if name in ("adam", "loss_scale") else slow)
+        for name in HAND_OVER
+    ],
+)
 def test_optimizer_starts_afresh(optimizer):
     task = build("mlp")
     admm = make(task, optimizer=HAND_OVER[optimizer]())
