@@ -71,7 +71,7 @@ def prune(recipe, method, seed):
         save_path=f"{stem}.keras",
         history_path=f"{stem}.csv",
         picture_path=f"{stem}.png",
-        backup_dir=None if method == "gradual" else f"{stem}_backup",
+        backup_dir=f"{stem}_backup",
         report_path=report,
     )
 

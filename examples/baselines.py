@@ -17,7 +17,7 @@ class GradualMagnitude(keras.callbacks.Callback):
         weights: list of `(variable, constraint)`, of `tf_admm.constraints.
             Sparsity` constraints, which hold the final sparsities s.
         steps: int, K, the step at which the final sparsity is reached.
-        update_freq: int, steps from one mask to the next.
+        update_freq: int, steps of the optimizer from one mask to the next.
 
     Reference: Zhu and Gupta, 2017, arXiv:1710.01878.
     """
@@ -27,13 +27,16 @@ class GradualMagnitude(keras.callbacks.Callback):
         self.weights = weights
         self.steps = steps
         self.update_freq = update_freq
-        self.step = 0
-        self.masks = [ops.ones_like(w) for w, _ in weights]
+        self.masks = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # What is pruned is zero, so that a restored run needs no record of it.
+        self.masks = [ops.cast(ops.not_equal(w, 0), w.dtype) for w, _ in self.weights]
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step += 1
-        if self.step % self.update_freq == 0:
-            progress = min(1.0, self.step / self.steps)
+        step = int(self.model.optimizer.iterations)
+        if step % self.update_freq == 0:
+            progress = min(1.0, step / self.steps)
             done = 1.0 - (1.0 - progress) ** 3
             self.masks = [
                 ops.cast(type(s)(s.sparsity * done).mask(w), w.dtype)

@@ -294,7 +294,7 @@ def test_losses_are_measured_once(model, data, tmp_path, monkeypatch):
     everything = 3 * len(sensitivity.DENSITIES)
     assert measured(constraint=FilterSparsity, ratio=3)[0] == everything
     x, y = data
-    assert measured(data=(x[:16], y[:16]))[0] == everything
+    assert measured(data=(x[:32], y[:32]))[0] == everything
     model.get_layer("fc2").kernel.assign_add(np.full((32, 2), 0.1))
     assert measured()[0] == everything
 

@@ -65,8 +65,8 @@ def test_no_optimizer_moves_a_zero(optimizer):
     "name, jit_compile",
     [
         ("residual", True),
-        ("subclassed", False),
-        ("lstm", False),
+        pytest.param("subclassed", False, marks=pytest.mark.slow),
+        pytest.param("lstm", False, marks=pytest.mark.slow),
         ("attention", False),
     ],
 )

@@ -31,7 +31,6 @@ def test_bytes_are_those_of_the_files(made, tmp_path):
     small, _ = tf_admm.shrink(model)
     for name, what, options in (
         ("dense float32", model, {"sparse": False}),
-        ("sparse float32", model, {}),
         ("shrunk, sparse float16", small, {"dtype": "float16"}),
     ):
         exported = export.to_tflite(what, tmp_path / "x.tflite", **options)

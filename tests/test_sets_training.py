@@ -28,6 +28,8 @@ from tf_admm.constraints.patterns import FOUR_OF_NINE
 
 slow = pytest.mark.slow
 ALL, CONVOLUTIONS, MATRICES = "conv|up|dw|mix|fc", "conv|up|dw", "conv|up|mix|fc"
+#: Sets that are made of the same parts as another.
+NEAR = ("channels", "columns", "kernels", "patterns")
 #: Which layers get which set, and the oracle that each kernel must meet.
 SETS = {
     "filters": (ALL, FilterSparsity(0.5), Units(0.5, lambda i, _: i[-1])),
@@ -117,9 +119,7 @@ def canonical(model, key):
 @pytest.mark.parametrize(
     "key, constraint, oracle",
     [
-        pytest.param(
-            *row, marks=slow if name in ("channels", "kernels") else (), id=name
-        )
+        pytest.param(*row, marks=slow if name in NEAR else (), id=name)
         for name, row in SETS.items()
     ],
 )
@@ -175,7 +175,7 @@ GOING_ON = {
 @pytest.mark.parametrize(
     "make, at",
     [
-        pytest.param(make, at, marks=() if at == 3 and name != "values" else slow)
+        pytest.param(make, at, marks=() if (name, at) == ("coupled", 3) else slow)
         for name, make in GOING_ON.items()
         for at in (1, 3)
     ],

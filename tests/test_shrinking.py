@@ -138,7 +138,7 @@ GRAPHS = {
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-@pytest.mark.parametrize("sparsity", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("sparsity", [0.6, pytest.param(0.9, marks=pytest.mark.slow)])
 def test_dead_filters_go(name, sparsity):
     keras.utils.set_random_seed(0)
     model = prune(GRAPHS[name](), FilterSparsity(sparsity), but=("head", "fc2", "four"))

@@ -207,8 +207,8 @@ slow = pytest.mark.slow
     [
         ("adam", F16, True, 3, "epoch"),
         ("sgd", BF16, False, 1, 3),
-        ("adamw", F32, False, 3, "epoch"),
-        ("ema", F16, False, 1, "epoch"),
+        pytest.param("adamw", F32, False, 3, "epoch", marks=slow),
+        pytest.param("ema", F16, False, 1, "epoch", marks=slow),
         ("accumulation", F32, False, 1, 3),
         pytest.param("adam", F32, True, 1, 3, marks=slow),
         pytest.param("adam", BF16, True, 1, "epoch", marks=slow),
@@ -298,7 +298,7 @@ def plain_and_wrapped(name, optimizer, callback, compile_args=None, **kwargs):
     "name, optimizer, jit_compile, callback",
     [
         ("mlp", "adam", False, True),
-        ("regularized", "sgd", False, False),
+        pytest.param("regularized", "sgd", False, False, marks=slow),
         pytest.param("residual", "adamw", False, True, marks=slow),
         ("several", "adam", False, True),
         pytest.param("mlp", "ema", True, True, marks=slow),
@@ -998,8 +998,8 @@ class SaveAt(keras.callbacks.Callback):
 @pytest.mark.parametrize(
     "name, epoch, position, update_freq",
     [
-        ("mlp", 0, "after", "epoch"),
-        ("nested", 1, "before", "epoch"),
+        pytest.param("mlp", 0, "after", "epoch", marks=slow),
+        pytest.param("nested", 1, "before", "epoch", marks=slow),
         ("subclassed", 1, "before", 4),
         pytest.param("mlp", 2, "after", 4, marks=slow),
         pytest.param("mlp", 1, "after", "epoch", marks=slow),
