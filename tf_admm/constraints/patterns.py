@@ -67,12 +67,14 @@ class PatternSparsity(MaskConstraint):
         squares = ops.reshape(squares, (-1, math.prod(kernels)))
         library = ops.reshape(self._library, (self._library.shape[0], -1))
         norms = ops.matmul(ops.cast(library, squares.dtype), squares)
-        chosen = ops.take(library, ops.argmax(norms, axis=0), axis=0)
+        chosen = ops.take(
+            ops.transpose(library) != 0, ops.argmax(norms, axis=0), axis=1
+        )
         kept = selection.largest(
             ops.max(norms, axis=0),
             norms.shape[1] - round(self.connectivity * norms.shape[1]),
         )
-        mask = ops.reshape(ops.transpose(chosen), w.shape) != 0
+        mask = ops.reshape(chosen, w.shape)
         return ops.logical_and(mask, ops.reshape(kept, kernels))
 
     def get_config(self):

@@ -30,8 +30,8 @@ def largest(x, k):
         kept. NaN ranks above infinity.
     """
     x = ops.convert_to_tensor(x)
-    if k == 0:
-        return ops.zeros_like(x, dtype="bool")
+    if k in (0, x.shape[0]):
+        return ops.full(x.shape, k > 0, dtype="bool")
     patterns = _patterns(x)
     low, above_low, above_high = _narrow(patterns, k, *_enclose(patterns, k))
 
