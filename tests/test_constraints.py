@@ -161,14 +161,23 @@ VALUES = {
 CASES = {**MASKS, **VALUES}
 
 
-# One case of each class: what compiles for one sparsity does so for another.
-ONE_EACH = {type(c.constraint): (name, c) for name, c in reversed(CASES.items())}
-ONE_EACH = dict(ONE_EACH.values())
-
-
 def each(cases):
     """Each case of a table, once."""
     return pytest.mark.parametrize("case", cases.values(), ids=cases)
+
+
+def each_class(cases):
+    """As `each`; all but the first of a class, and per channel, are slow."""
+    first = {}
+    for name, (constraint, *_) in cases.items():
+        per_channel = constraint.get_config().get("per_channel")
+        first.setdefault((type(constraint), per_channel), name)
+    fast = set(first.values())
+    params = [
+        pytest.param(case, id=name, marks=() if name in fast else pytest.mark.slow)
+        for name, case in cases.items()
+    ]
+    return pytest.mark.parametrize("case", params)
 
 
 def each_shape(cases, which="shapes"):
@@ -264,7 +273,7 @@ def test_no_member_is_nearer(case, shape):
         assert got == pytest.approx(case.oracle.nearest(w), rel=1e-5, abs=1e-6)
 
 
-@each(ONE_EACH)
+@each_class(CASES)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_dtype_is_kept_and_compiled_is_eager(case, dtype):
     compiled = tf.function(case.constraint.__call__)
@@ -281,7 +290,7 @@ def test_dtype_is_kept_and_compiled_is_eager(case, dtype):
         )
 
 
-@each(ONE_EACH)
+@each_class(CASES)
 def test_jit_is_eager(case):
     compiled = tf.function(case.constraint.__call__, jit_compile=True)
     for w in (normal(case.shapes[0]), tied(case.shapes[0])[-1]):
@@ -307,7 +316,7 @@ def test_config_round_trip(case):
     np.testing.assert_array_equal(project(clone, w), project(case.constraint, w))
 
 
-@each({name: case for name, case in ONE_EACH.items() if DENSE in case.shapes})
+@each_class({name: case for name, case in CASES.items() if DENSE in case.shapes})
 def test_as_kernel_constraint(case):
     """A Keras layer projects its kernel after each step."""
     model = keras.Sequential(

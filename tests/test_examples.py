@@ -135,6 +135,20 @@ def test_what_a_model_comes_to(folder, tmp_path):
         ),
         ("prune_admm.py", ["--sparsity=fc9=0.5"], "'fc9', which matches none of"),
         ("prune_admm.py", ["--save_path=no/such/sparse.keras"], "can be written"),
+        *(
+            pytest.param(*row, marks=slow)
+            for row in (
+                (
+                    "prune_admm.py",
+                    ["--constraints=x.json", "--sparsity=fc1=0.5"],
+                    "Expected one of --sparsity and --constraints",
+                ),
+                ("prune_admm.py", ["--sparsity=fc1=1.5"], "[0, 1]"),
+                ("prune_admm.py", ["--sparsity=fc1=0.5", "--rho_end=-1"], "rho_end"),
+                ("prune_admm.py", ["--picture_path=x.png"], "--history_path"),
+                ("train_dense.py", ["--save_path=no/such/x.keras"], "can be written"),
+            )
+        ),
         ("train_dense.py", ["--data_path=bad.npz"], "without ['y_train', 'x_test'"),
         ("export_tflite.py", ["--tflite_path=no/such.tflite"], "can be written"),
     ],

@@ -138,7 +138,9 @@ GRAPHS = {
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-@pytest.mark.parametrize("sparsity", [0.6, pytest.param(0.9, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "sparsity", [0.6, *(pytest.param(s, marks=pytest.mark.slow) for s in (0.3, 0.9))]
+)
 def test_dead_filters_go(name, sparsity):
     keras.utils.set_random_seed(0)
     model = prune(GRAPHS[name](), FilterSparsity(sparsity), but=("head", "fc2", "four"))

@@ -61,6 +61,7 @@ class NMSparsity(MaskConstraint):
         axis = self.axis % len(w.shape)
         split = (*w.shape[:axis], -1, self.m, *w.shape[axis + 1 :])
         groups = ops.reshape(w, split)
+        # One by one, so that no tensor of magnitudes is held beside its parts.
         members = [ops.abs(ops.take(groups, [i], axis=axis + 1)) for i in range(self.m)]
         kept = [self._kept(i, members) for i in range(self.m)]
         return ops.reshape(ops.concatenate(kept, axis=axis + 1), w.shape)
