@@ -35,13 +35,17 @@ def predict(path, x, batch_size):
     return np.concatenate(outputs)
 
 
+def accuracy(path, x, y, batch_size):
+    """Fraction of `x` that the file puts into the class `y`."""
+    return np.mean(predict(path, x, batch_size).argmax(axis=-1) == y)
+
+
 def main(_):
     x, y = datasets.load(FLAGS.dataset, FLAGS.data_path).test
-    scores = predict(FLAGS.tflite_path, x, FLAGS.batch_size)
     logging.info(
         "%s: test accuracy %.4f, %s bytes",
         FLAGS.tflite_path,
-        np.mean(scores.argmax(axis=-1) == y),
+        accuracy(FLAGS.tflite_path, x, y, FLAGS.batch_size),
         f"{os.path.getsize(FLAGS.tflite_path):,}",
     )
 

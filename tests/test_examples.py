@@ -3,6 +3,7 @@
 import csv
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -63,6 +64,18 @@ def test_history_has_all_epochs_and_all_columns(folder):
     rho = [float(row["rho"]) for row in rows]
     assert min(rho[:4]) > 0.0 and rho[4:] == [0.0] * 3
     assert float(rows[3]["admm_primal_rel"]) > 0.0
+
+
+@slow
+def test_trained_for_int8(folder):
+    printed = succeed(folder, "quantize.py", "--epochs=1", "--tflite_path=int8.tflite")
+    found = re.search(r"float32 (0\.\d+), int8 (0\.\d+)", printed)
+    report = json.loads((folder / "report.json").read_text())
+    assert float(found[1]) == pytest.approx(report["test"], abs=1e-4)
+    assert float(found[2]) >= report["test"] - 0.02
+    again = succeed(folder, "evaluate_tflite.py", "--tflite_path=int8.tflite")
+    assert f"test accuracy {found[2]}" in again
+    (folder / "int8.tflite").unlink()
 
 
 def test_picture_is_a_png_and_nothing_temporary_is_left(folder):
