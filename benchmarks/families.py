@@ -12,7 +12,6 @@ import json
 import os
 
 import mnist
-import numpy as np
 from absl import app
 from absl import flags
 from rich.console import Console
@@ -46,20 +45,14 @@ def prune(name, seed):
 
 def table():
     result = Table(title="LeNet-5 on MNIST, test accuracy, %")
-    for column in ("set", "ratio", "seeds", "mean", "min", "lost", "live"):
+    for column in ("set", "ratio", "seeds", "mean", "min", "live", "lost"):
         result.add_column(column, no_wrap=True)
     for name in NAMES:
         paths = sorted(mnist.RESULTS.glob(f"sets_{name}_?.json"))
         runs = [json.loads(path.read_text()) for path in paths]
         if runs:
-            result.add_row(name, *_figures(runs))
+            result.add_row(name, *mnist.figures(runs), mnist.lost(runs))
     return result
-
-
-def _figures(runs):
-    ratio, seeds, mean, least, live = mnist.figures(runs)
-    lost = np.mean([100 * (run["dense_test"] - run["test"]) for run in runs])
-    return ratio, seeds, mean, least, f"{lost:.2f}", live
 
 
 def main(_):

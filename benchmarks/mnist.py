@@ -39,20 +39,22 @@ flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds to run.")
 flags.DEFINE_bool("print_only", False, "Print the table of what is there.")
 
 
-def script(name, recipe, **options):
-    """Run one of the example scripts with a recipe."""
+def script(name, recipe=None, **options):
+    """Run one of the example scripts, with a recipe if it has one."""
     command = [sys.executable, str(ROOT / "examples" / name)]
-    command.append(f"--flagfile={ROOT / 'examples' / 'recipes' / recipe}.flags")
-    options["data_path"] = FLAGS.data_path
-    command += [f"--{key}={value}" for key, value in options.items() if value]
+    if recipe:
+        command.append(f"--flagfile={ROOT / 'examples' / 'recipes' / recipe}.flags")
+    options = {"data_path": FLAGS.data_path, **options}
+    given = {key: value for key, value in options.items() if value is not None}
+    command += [f"--{key}={value}" for key, value in given.items()]
     subprocess.run(command, check=True)
 
 
-def dense(recipe, seed):
+def dense(recipe, seed, **options):
     """Path of the dense model, trained unless it is there."""
     path = os.path.join(FLAGS.work_dir, f"{recipe}_{seed}.keras")
     if not os.path.exists(path):
-        script("train_dense.py", recipe, seed=seed, save_path=path)
+        script("train_dense.py", recipe, seed=seed, save_path=path, **options)
     return path
 
 
@@ -100,6 +102,11 @@ def figures(runs):
         f"{min(accuracy):.2f}",
         " / ".join(f"{units:.0f}" for units in live),
     )
+
+
+def lost(runs):
+    """Points of test accuracy lost to the dense models."""
+    return f"{np.mean([100 * (run['dense_test'] - run['test']) for run in runs]):.2f}"
 
 
 def main(_):
