@@ -12,7 +12,7 @@ from keras import layers
 import tf_admm
 from tf_admm import costs
 from tf_admm import kernels
-from tf_admm import sensitivity
+from tf_admm.allocation import sensitivity
 from tf_admm.constraints import BlockSparsity
 from tf_admm.constraints import FilterSparsity
 from tf_admm.constraints import Intersection

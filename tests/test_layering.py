@@ -30,8 +30,6 @@ ORDER = [
     "freezing",
     "costs",
     "tracing",
-    "sensitivity",
-    "methods",
     "allocation",
     "shrinking",
     "slots",

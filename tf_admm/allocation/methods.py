@@ -10,7 +10,7 @@ import math
 import numpy as np
 from keras import ops
 
-from tf_admm import sensitivity
+from tf_admm.allocation import sensitivity
 
 
 def uniform(kernels, family, costs, **_):

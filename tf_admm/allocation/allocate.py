@@ -1,18 +1,15 @@
 """One budget for a model, made into a constraint for each kernel."""
 
-import json
 import math
 
-import keras
-
 from tf_admm import costs
-from tf_admm import files
 from tf_admm import kernels
-from tf_admm import methods
 from tf_admm import plans
 from tf_admm import selectors
+from tf_admm.allocation import methods
+from tf_admm.allocation import shares as sharing
+from tf_admm.allocation.table import Allocation
 from tf_admm.constraints import RateConstraint
-from tf_admm.constraints import SetConstraint
 from tf_admm.constraints import Sparsity
 
 BUDGETS = {
@@ -21,119 +18,8 @@ BUDGETS = {
     "bytes": costs.Bytes,
     "macs": costs.MACs,
 }
-#: Of the names under which Keras knows the constraints of this package.
-PREFIX = "tf_admm>"
 #: A key that matches every kernel, and is not likely to be among those excluded.
 REST = "(?s:.*)"
-#: Halvings of the interval of the level at which the budget is met.
-HALVINGS = 60
-
-
-class Allocation(dict):
-    """A constraint for each kernel, by path: what `ADMMModel` takes.
-
-    Edit it as a dict, or in the JSON file that `save` writes and `load` reads,
-    `{"fc1/kernel": {"Sparsity": {"sparsity": 0.9}}, ...}`. Keys may be all that
-    `ADMMModel` takes, and `null` excludes. Kernels under one key share its
-    constraint.
-    """
-
-    def save(self, path):
-        """Write it as JSON.
-
-        Raises:
-            ValueError: if one object stands under several keys, which the file could
-                not say; put it under one regular expression.
-        """
-        objects = [id(value) for value in self.values() if value is not None]
-        if len(set(objects)) < len(objects):
-            raise ValueError(
-                "Expected a constraint of its own under each key. Received: one that "
-                f"several share, in {dict(self)}. Put their names into one key, as in "
-                "'fc1|fc2'."
-            )
-        files.save_json({key: _described(value) for key, value in self.items()}, path)
-
-    @classmethod
-    def load(cls, path):
-        """Read what `save` wrote.
-
-        Raises:
-            ValueError: if an entry is no constraint.
-        """
-        with open(path) as file:
-            record = json.load(file)
-        return cls({key: _constraint(key, value) for key, value in record.items()})
-
-
-def _described(value):
-    """A constraint as its name and arguments, down to plain JSON."""
-    if not isinstance(value, SetConstraint):
-        return value
-    name = keras.saving.get_registered_name(type(value)).removeprefix(PREFIX)
-    return {name: {key: _described(getattr(value, key)) for key in value.get_config()}}
-
-
-def _constraint(key, description):
-    if description is None:
-        return None
-    try:
-        constraint = _built(description)
-    except (AttributeError, TypeError, ValueError) as error:
-        constraint, problem = None, f" ({error})"
-    else:
-        problem = ""
-    if not isinstance(constraint, SetConstraint):
-        raise ValueError(
-            f"Expected the entry of {key!r} to be null, or the name of a constraint "
-            'with its arguments, such as {"Sparsity": {"sparsity": 0.9}}. Received: '
-            f"{description}{problem}"
-        )
-    return constraint
-
-
-def _built(value):
-    """The inverse of `_described`."""
-    if not isinstance(value, dict):
-        return value
-    ((name, arguments),) = value.items()
-    cls = keras.saving.get_registered_object(name if ">" in name else PREFIX + name)
-    return cls(**{key: _built(argument) for key, argument in arguments.items()})
-
-
-class _Share:
-    """What one kernel may get.
-
-    Attributes:
-        units: number of its units.
-        floor: the least number of them that is kept.
-    """
-
-    def __init__(self, kernel, family, cost):
-        self.kernel = kernel
-        self.family = family
-        self._cost = cost
-        constraint = family(0.0)
-        constraint.check([kernel.shape])
-        self.units = constraint.units(kernel.shape)
-        self._size = math.prod(constraint.unit(kernel.shape))
-        # A weight for each output, so that none need be cut off.
-        self.floor = min(self.units, math.ceil(kernel.shape[-1] / self._size))
-
-    def cost(self, kept):
-        """What so many units cost."""
-        weights = min(kept * self._size, self.kernel.size)
-        return self._cost(self.kernel, weights)
-
-    def cost_of_density(self, density):
-        return self.cost(self.kept(density))
-
-    def kept(self, density):
-        """So much of the units, but no fewer than the floor."""
-        return max(self.floor, min(self.units, math.floor(density * self.units + 1e-9)))
-
-    def constraint(self, kept):
-        return self.family(1.0 - kept / self.units)
 
 
 def allocate(
@@ -189,7 +75,7 @@ def allocate(
     _check_method(model, method, data)
     chosen, fixed = _divide(model, constraint, exclude)
     cost = BUDGETS[name](model)
-    shares = [_Share(kernel, constraint, cost) for kernel in chosen]
+    shares = [sharing.Share(kernel, constraint, cost) for kernel in chosen]
     spent = sum(cost(kernel, kernel.size) for kernel in fixed)
     if name == "ratio":
         total = sum(kernel.size for kernel in (*chosen, *fixed))
@@ -205,7 +91,7 @@ def allocate(
         data=data,
         cache=cache,
     )
-    kept = _meet(shares, level, budget - spent)
+    kept = sharing.meet(shares, level, budget - spent)
     result = Allocation({s.kernel.path: s.constraint(k) for s, k in zip(shares, kept)})
     plans.plan(model, result)
     return result
@@ -273,40 +159,3 @@ def _check_budget(shares, budget, worded, name):
             f"{'each kernel keeps its floor' if budget < least else 'nothing is zero'}"
             f". Received: {name}={worded(budget):.6g}"
         )
-
-
-def _meet(shares, level, budget):
-    """Units kept of each, the most that the budget allows at the level."""
-
-    def kept(t):
-        return [share.kept(density) for share, density in zip(shares, level(t))]
-
-    def cost(counts):
-        return sum(share.cost(count) for share, count in zip(shares, counts))
-
-    low, high = 0.0, 1.0
-    if cost(kept(high)) <= budget:
-        low = high
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        if cost(kept(middle)) <= budget:
-            low = middle
-        else:
-            high = middle
-    # What is left of the budget goes to the kernels that would get more next.
-    counts, more = kept(low), kept(high)
-    for i, share in enumerate(shares):
-        left = budget - cost(counts) + share.cost(counts[i])
-        counts[i] = _most(share, counts[i], max(counts[i], more[i]), left)
-    return counts
-
-
-def _most(share, low, high, budget):
-    """The most units from low to high whose cost is within the budget."""
-    while low < high:
-        middle = (low + high + 1) // 2
-        if share.cost(middle) <= budget:
-            low = middle
-        else:
-            high = middle - 1
-    return low

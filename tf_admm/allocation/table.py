@@ -1,0 +1,83 @@
+"""A constraint for each kernel, as a file."""
+
+import json
+
+import keras
+
+from tf_admm import files
+from tf_admm.constraints import SetConstraint
+
+#: Of the names under which Keras knows the constraints of this package.
+PREFIX = "tf_admm>"
+
+
+class Allocation(dict):
+    """A constraint for each kernel, by path: what `ADMMModel` takes.
+
+    Edit it as a dict, or in the JSON file that `save` writes and `load` reads,
+    `{"fc1/kernel": {"Sparsity": {"sparsity": 0.9}}, ...}`. Keys may be all that
+    `ADMMModel` takes, and `null` excludes. Kernels under one key share its
+    constraint.
+    """
+
+    def save(self, path):
+        """Write it as JSON.
+
+        Raises:
+            ValueError: if one object stands under several keys, which the file could
+                not say; put it under one regular expression.
+        """
+        objects = [id(value) for value in self.values() if value is not None]
+        if len(set(objects)) < len(objects):
+            raise ValueError(
+                "Expected a constraint of its own under each key. Received: one that "
+                f"several share, in {dict(self)}. Put their names into one key, as in "
+                "'fc1|fc2'."
+            )
+        files.save_json({key: _described(value) for key, value in self.items()}, path)
+
+    @classmethod
+    def load(cls, path):
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: if an entry is no constraint.
+        """
+        with open(path) as file:
+            record = json.load(file)
+        return cls({key: _constraint(key, value) for key, value in record.items()})
+
+
+def _described(value):
+    """A constraint as its name and arguments, down to plain JSON."""
+    if not isinstance(value, SetConstraint):
+        return value
+    name = keras.saving.get_registered_name(type(value)).removeprefix(PREFIX)
+    return {name: {key: _described(getattr(value, key)) for key in value.get_config()}}
+
+
+def _constraint(key, description):
+    if description is None:
+        return None
+    try:
+        constraint = _built(description)
+    except (AttributeError, TypeError, ValueError) as error:
+        constraint, problem = None, f" ({error})"
+    else:
+        problem = ""
+    if not isinstance(constraint, SetConstraint):
+        raise ValueError(
+            f"Expected the entry of {key!r} to be null, or the name of a constraint "
+            'with its arguments, such as {"Sparsity": {"sparsity": 0.9}}. Received: '
+            f"{description}{problem}"
+        )
+    return constraint
+
+
+def _built(value):
+    """The inverse of `_described`."""
+    if not isinstance(value, dict):
+        return value
+    ((name, arguments),) = value.items()
+    cls = keras.saving.get_registered_object(name if ">" in name else PREFIX + name)
+    return cls(**{key: _built(argument) for key, argument in arguments.items()})
