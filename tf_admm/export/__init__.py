@@ -5,9 +5,9 @@ from tf_admm.export.inspection import inspect
 from tf_admm.export.report import ExportReport
 from tf_admm.export.tflite import to_tflite
 from tf_admm.export.tfmot_bridge import strip
-from tf_admm.export.tfmot_bridge import to_int8_by_training
 from tf_admm.export.tfmot_bridge import to_tf_keras
 from tf_admm.export.tfmot_bridge import to_tfmot
+from tf_admm.export.trained_int8 import to_int8_by_training
 
 __all__ = [
     "ExportReport",

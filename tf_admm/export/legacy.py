@@ -1,0 +1,46 @@
+"""tfmot and what it is imported for.
+
+tfmot knows tf_keras only. It is imported when it is needed, and what its import
+changes is put back: the environment variable that makes Keras 2 of `tf.keras`, here
+and in processes started from here.
+"""
+
+import contextlib
+import os
+import warnings
+
+import numpy as np
+
+from tf_admm import kernels
+
+LEGACY = "TF_USE_LEGACY_KERAS"
+
+
+@contextlib.contextmanager
+def tfmot():
+    """tfmot, with the environment as it was before it."""
+    import tensorflow as tf
+
+    # Whoever touches it first decides what `tf.keras` is.
+    tf.keras.__version__  # noqa: B018
+    before = os.environ.get(LEGACY)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import tensorflow_model_optimization
+        yield tensorflow_model_optimization
+    finally:
+        os.environ.pop(LEGACY, None)
+        if before is not None:
+            os.environ[LEGACY] = before
+
+
+def sparse_kernels(model):
+    """The kernels that have zeros."""
+    found = [k for k in kernels.find(model) if not np.all(np.array(k.variable))]
+    if not found:
+        raise ValueError(
+            "Expected a model with zeros in its kernels, such as the `.model` of a "
+            f"finished `ADMMModel`. Received: the model '{model.name}' without any"
+        )
+    return found
