@@ -3,6 +3,7 @@
 import dataclasses
 import tempfile
 
+from rich import box
 from rich.console import Console
 from rich.console import Group
 from rich.table import Table
@@ -42,16 +43,26 @@ class DeploymentReport:
         return table
 
     def _variants(self):
-        title = "Measured, on one thread of this machine"
-        table = Table(HEADS[0], title=title)
+        table = Table(
+            HEADS[0],
+            title="Measured, on one thread of this machine",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            collapse_padding=True,
+            caption="\n".join(self._notes()),
+            caption_justify="left",
+        )
         for name in HEADS[1:-1]:
-            table.add_column(name, justify="right")
-        table.add_column(HEADS[-1])
+            # Of a number, no digit is left out.
+            table.add_column(name, justify="right", overflow="fold")
         for variant in self.variants:
-            table.add_row(*cells(variant))
-        for name, reason in self.failed.items():
-            table.add_row(name, *["-"] * (len(HEADS) - 2), reason)
+            table.add_row(*cells(variant)[:-1])
         return table
+
+    def _notes(self):
+        notes = {variant.name: variant.note for variant in self.variants}
+        notes.update(self.failed)
+        return [f"{name}: {note}" for name, note in notes.items() if note]
 
 
 def cells(variant):
