@@ -57,7 +57,6 @@ def prune(case, seed):
         "prune_admm.py",
         recipe,
         seed=seed,
-        sparsity="",
         constraints=f"{stem}.json",
         model_path=model_path,
         save_path=f"{stem}.keras",

@@ -7,7 +7,6 @@ on the validation part.
 """
 
 import keras
-from absl import app
 from absl import flags
 
 import common
@@ -47,4 +46,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    common.run(main)

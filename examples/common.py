@@ -5,9 +5,21 @@ import json
 import os
 
 import keras
+from absl import app
 from absl import flags
 
 FLAGS = flags.FLAGS
+
+
+def run(main):
+    """`app.run`, for scripts that take flags only."""
+
+    def checked(argv):
+        if argv[1:]:
+            raise app.UsageError(f"Expected flags only. Received: {argv[1:]}")
+        main(argv)
+
+    app.run(checked)
 
 
 def define_data_flags():
@@ -58,6 +70,15 @@ def check_writable(*paths):
             raise ValueError(
                 f"Expected a path in a folder that can be written. Received: {path}"
             )
+
+
+def check_model_path(path):
+    """Raise, before any work, if no model could be saved there."""
+    check_writable(path)
+    if os.path.isdir(path) or not path.endswith(".keras"):
+        raise ValueError(
+            f"Expected the name of a .keras file for the model. Received: {path}"
+        )
 
 
 def save_model(model, path):

@@ -6,7 +6,6 @@ python evaluate_tflite.py --tflite_path=sparse.tflite --dataset=digits
 import os
 
 import numpy as np
-from absl import app
 from absl import flags
 from absl import logging
 from ai_edge_litert.interpreter import Interpreter
@@ -51,4 +50,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    common.run(main)

@@ -7,7 +7,6 @@ part of --dataset, or --data_path, for the ranges of activations.
 """
 
 import keras
-from absl import app
 from absl import flags
 from absl import logging
 from rich.console import Console
@@ -43,7 +42,7 @@ def main(_):
     report = tf_admm.export.to_tflite(
         model,
         FLAGS.tflite_path,
-        FLAGS.sparse,
+        sparse=FLAGS.sparse,
         dtype=FLAGS.dtype,
         representative=representative(),
     )
@@ -51,4 +50,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    common.run(main)

@@ -3,10 +3,10 @@
 python inspect_tflite.py --tflite_path=sparse.tflite
 """
 
-from absl import app
 from absl import flags
 from rich.console import Console
 
+import common
 import tf_admm
 
 FLAGS = flags.FLAGS
@@ -18,4 +18,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    common.run(main)

@@ -11,7 +11,6 @@ import shutil
 import time
 
 import keras
-from absl import app
 from absl import flags
 from absl import logging
 
@@ -33,7 +32,7 @@ flags.DEFINE_list(
 flags.DEFINE_string(
     "constraints",
     None,
-    "JSON of the set of each layer, as tf_admm.Allocation writes it; in place of "
+    "JSON of the set of each layer, as tf_admm.Allocation writes it; wins over "
     "--sparsity.",
 )
 flags.DEFINE_integer("admm_epochs", 30, "Epochs of ADMM.", lower_bound=1)
@@ -43,15 +42,35 @@ flags.DEFINE_string(
 )
 flags.DEFINE_float("rho_start", 1e-4, "rho as ADMM begins.", lower_bound=0)
 flags.DEFINE_float("rho_end", 3e-3, "rho as it ends.", lower_bound=0)
-flags.DEFINE_float("learning_rate", 1e-3, "Adam's; falls to 0 in retraining.")
-flags.DEFINE_float("l2", 5e-5, "L2 penalty of the kernels in the ADMM phase.")
-flags.DEFINE_float("dropout", 0.3, "Dropout rate in retraining; none before.")
+flags.DEFINE_float(
+    "learning_rate", 1e-3, "Adam's; falls to 0 in retraining.", lower_bound=0
+)
+flags.DEFINE_float(
+    "l2", 5e-5, "L2 penalty of the kernels in the ADMM phase.", lower_bound=0
+)
+flags.DEFINE_float(
+    "dropout",
+    0.3,
+    "Dropout rate in retraining; none before.",
+    lower_bound=0,
+    upper_bound=1,
+)
 flags.DEFINE_enum(
     "method",
     "admm",
     ["admm", "oneshot", "gradual"],
     "admm, or magnitude pruning with all else equal: at once (rho = 0), or "
     "gradually over the first 75 % of the first phase.",
+)
+flags.register_validator(
+    "sparsity",
+    lambda entries: all(is_rate(entry) for entry in entries),
+    "must be name=fraction,...",
+)
+flags.register_validator(
+    "update_freq",
+    lambda value: value == "epoch" or value.isdigit(),
+    "must be 'epoch' or a number of steps",
 )
 flags.DEFINE_string("save_path", "sparse.keras", "Where the model goes.")
 flags.DEFINE_string("history_path", None, "CSV of the training history.")
@@ -64,11 +83,20 @@ def constraints():
     """The mapping from layers to sets of `--constraints`, or of `--sparsity`."""
     if FLAGS.constraints:
         return tf_admm.Allocation.load(FLAGS.constraints)
-    pairs = [entry.rpartition("=") for entry in FLAGS.sparsity]
     return {
         name: tf_admm.constraints.Sparsity(float(fraction))
-        for name, _, fraction in pairs
+        for name, _, fraction in (entry.rpartition("=") for entry in FLAGS.sparsity)
     }
+
+
+def is_rate(entry):
+    """Whether an entry of `--sparsity` is name=fraction."""
+    name, _, fraction = entry.rpartition("=")
+    try:
+        float(fraction)
+    except ValueError:
+        return False
+    return bool(name)
 
 
 def schedule():
@@ -168,8 +196,8 @@ def prune(admm, data):
 
 def check_flags():
     """What can be known to be wrong before any work."""
+    common.check_model_path(FLAGS.save_path)
     common.check_writable(
-        FLAGS.save_path,
         FLAGS.history_path,
         FLAGS.picture_path,
         FLAGS.report_path,
@@ -180,11 +208,8 @@ def check_flags():
             "Expected --history_path, which the picture is drawn from. "
             f"Received: only --picture_path={FLAGS.picture_path}"
         )
-    if bool(FLAGS.constraints) == bool(FLAGS.sparsity):
-        raise ValueError(
-            "Expected one of --sparsity and --constraints. Received: "
-            f"--sparsity={FLAGS.sparsity}, --constraints={FLAGS.constraints}"
-        )
+    if not FLAGS.constraints and not FLAGS.sparsity:
+        raise ValueError("Expected --sparsity or --constraints. Received: neither")
     if FLAGS.method == "gradual" and FLAGS.constraints:
         raise ValueError(
             "Expected --sparsity, whose rates the gradual schedule grows. Received: "
@@ -250,4 +275,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    common.run(main)

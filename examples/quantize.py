@@ -6,7 +6,6 @@ tfmot's prune-preserving training, in tf_keras; no zero is lost.
 """
 
 import keras
-from absl import app
 from absl import flags
 from absl import logging
 
@@ -64,4 +63,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    common.run(main)

@@ -4,7 +4,6 @@ python report.py --model_path=sparse.keras --dataset=mnist --html_path=report.ht
 """
 
 import keras
-from absl import app
 from absl import flags
 
 import common
@@ -30,4 +29,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    common.run(main)

@@ -4,7 +4,6 @@ python train_dense.py --flagfile=recipes/lenet5_dense.flags
 """
 
 import keras
-from absl import app
 from absl import flags
 from absl import logging
 
@@ -16,13 +15,21 @@ FLAGS = flags.FLAGS
 common.define_data_flags()
 flags.DEFINE_enum("model", "lenet5", list(models.MODELS), "Network.")
 flags.DEFINE_integer("epochs", 12, "Epochs.", lower_bound=1)
-flags.DEFINE_float("learning_rate", 1e-3, "Adam's, at the start; falls to 0.")
-flags.DEFINE_float("dropout", 0.5, "Dropout behind the first dense layer.")
+flags.DEFINE_float(
+    "learning_rate", 1e-3, "Adam's, at the start; falls to 0.", lower_bound=0
+)
+flags.DEFINE_float(
+    "dropout",
+    0.5,
+    "Dropout behind the first dense layer.",
+    lower_bound=0,
+    upper_bound=1,
+)
 flags.DEFINE_string("save_path", "dense.keras", "Where the model goes.")
 
 
 def main(_):
-    common.check_writable(FLAGS.save_path)
+    common.check_model_path(FLAGS.save_path)
     keras.utils.set_random_seed(FLAGS.seed)
     data = datasets.load(FLAGS.dataset, FLAGS.data_path)
     x, y = data.train
@@ -48,4 +55,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    common.run(main)

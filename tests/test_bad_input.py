@@ -219,6 +219,22 @@ def test_callback_on_a_plain_model():
     assert_unchanged(model, before)
 
 
+class NeedsMore(keras.optimizers.SGD):
+    """Can't be made from its config."""
+
+    def __init__(self, needed, **kwargs):
+        super().__init__(0.1)
+
+
+def test_optimizer_that_can_not_start_afresh():
+    admm = wrapped()
+    admm.compile(NeedsMore(1), "mse", jit_compile=False)
+    before = values(admm)
+    with pytest.raises(ValueError, match="`get_config\\(\\)` can make again.*needed"):
+        admm.fit(X, Y, epochs=2, verbose=0, callbacks=[ADMMCallback(1)])
+    assert_unchanged(admm, before)
+
+
 # Saving.
 
 
@@ -256,6 +272,16 @@ FILES = {
     "more layers": lambda: wrapped(constraints={".*": HALF}),
     "a plain model": mlp,
 }
+
+
+def test_weights_without_an_optimizer(tmp_path):
+    file = tmp_path / "run.weights.h5"
+    trained().save_weights(file)
+    admm = ADMMModel(mlp(2), {"fc1": HALF}, rho=0.1)
+    with pytest.raises(ValueError, match="same model and constraints"):
+        ADMMModel(mlp(2), {"fc2": HALF}, rho=0.1).load_weights(file)
+    admm.load_weights(file)
+    assert admm.phase == "retraining"
 
 
 @pytest.mark.parametrize("build", FILES.values(), ids=FILES)

@@ -659,6 +659,16 @@ def test_a_subclass_fills_the_hole():
     np.testing.assert_array_equal(project(Diagonal(), w), np.diag(np.diag(w)))
 
 
+@pytest.mark.parametrize("n, m", [(1, 128), (3, 129), (5, 200), (255, 256)])
+def test_large_groups(n, m):
+    """Ranks in a group beyond what a byte holds."""
+    w = normal((2 * m, 3))
+    groups = np.sort(np.abs(w).reshape(2, m, 3), axis=1)
+    least = np.repeat(groups[:, m - n], m, axis=0)
+    expected = np.where(np.abs(w) >= least, w, 0)
+    np.testing.assert_array_equal(project(NMSparsity(n, m), w), expected)
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
@@ -682,6 +692,7 @@ def test_a_subclass_fills_the_hole():
         (lambda: Levels.uniform(1), "`levels`. Expected numbers, symmetric"),
         (lambda: Levels.uniform(0), "`bits`. Expected a positive integer"),
         (lambda: Clusters(0), "`clusters`. Expected a positive integer"),
+        (lambda: Clusters(257), "`clusters`. Expected at most 256"),
         (lambda: Intersection(Clusters(2), Clusters(2)), "`pattern`. Expected a"),
         (lambda: Intersection(Sparsity(0.5), Sparsity(0.5)), "`values`. Expected a"),
         (lambda: UnitSparsity(-1), "`sparsity`. Expected a number"),

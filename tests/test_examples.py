@@ -135,7 +135,7 @@ def test_what_a_model_comes_to(folder, tmp_path):
     "script, options, message",
     [
         pytest.param(
-            *("prune_admm.py", [], "Expected one of --sparsity and --constraints"),
+            *("prune_admm.py", [], "Expected --sparsity or --constraints"),
             marks=slow,
         ),
         pytest.param("allocate.py", [], "Expected one budget", marks=slow),
@@ -151,11 +151,12 @@ def test_what_a_model_comes_to(folder, tmp_path):
         *(
             pytest.param(*row, marks=slow)
             for row in (
-                (
-                    "prune_admm.py",
-                    ["--constraints=x.json", "--sparsity=fc1=0.5"],
-                    "Expected one of --sparsity and --constraints",
-                ),
+                ("prune_admm.py", ["--sparsity=fc1"], "must be name=fraction"),
+                ("prune_admm.py", ["--update_freq=often"], "must be 'epoch' or"),
+                ("prune_admm.py", ["--save_path=x"], "name of a .keras file"),
+                ("prune_admm.py", ["--save_path=."], "name of a .keras file"),
+                ("train_dense.py", ["--save_path=x.h5"], "name of a .keras file"),
+                ("inspect_tflite.py", ["sparse.tflite"], "Expected flags only"),
                 ("prune_admm.py", ["--sparsity=fc1=1.5"], "[0, 1]"),
                 ("prune_admm.py", ["--sparsity=fc1=0.5", "--rho_end=-1"], "rho_end"),
                 ("prune_admm.py", ["--picture_path=x.png"], "--history_path"),

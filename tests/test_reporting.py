@@ -3,6 +3,7 @@
 import html.parser
 import os
 
+import keras
 import numpy as np
 import pytest
 import test_shrinking
@@ -10,6 +11,8 @@ import test_tfmot
 
 import tf_admm
 from tf_admm import export
+from tf_admm import kernels
+from tf_admm.reporting import variants
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,7 @@ def test_bytes_are_those_of_the_files(made, tmp_path):
     small, _ = tf_admm.shrink(model)
     for name, what, options in (
         ("dense float32", model, {"sparse": False}),
-        ("shrunk, sparse float16", small, {"dtype": "float16"}),
+        ("shrunk sparse float16", small, {"dtype": "float16"}),
     ):
         exported = export.to_tflite(what, tmp_path / "x.tflite", **options)
         assert variant(report, name).bytes == os.path.getsize(tmp_path / "x.tflite")
@@ -48,13 +51,13 @@ def test_multiplications(made):
     kernels = [w for w in model.get_weights() if w.ndim > 1]
     expected = sum(n * np.count_nonzero(w) for n, w in zip(uses, kernels))
     assert dense.macs_left == variant(report, "sparse float16").macs_left == expected
-    assert variant(report, "shrunk float32").macs <= dense.macs
+    assert variant(report, "shrunk dense float32").macs <= dense.macs
 
 
 def test_accuracy_is_that_of_keras(made):
     report, model, (x, y), _ = made
     expected = np.mean(np.argmax(model(x), axis=-1) == y)
-    for name in ("dense float32", "sparse float32", "shrunk, sparse float32"):
+    for name in ("dense float32", "sparse float32", "shrunk sparse float32"):
         assert variant(report, name).accuracy == pytest.approx(expected)
     assert all(0 <= v.accuracy <= 1 and v.milliseconds > 0 for v in report.variants)
     assert variant(report, "dense float32").speedup == 1.0
@@ -65,6 +68,28 @@ def test_prospects_name_each_kernel(made):
     assert [p.split(":")[0] for p in report.prospects.values()] == [
         "no", "no", "yes, as float32", "yes, as float32",
     ]  # fmt: skip
+
+
+def test_prospects_of_what_may_be_fully_connected():
+    inputs = keras.Input((6, 8))
+    x = keras.layers.EinsumDense("abc,cd->abd", (6, 64), name="einsum")(inputs)
+    x = keras.layers.LSTM(4, name="lstm")(x)
+    model = keras.Model(inputs, x)
+    found = {k.path: variants.prospect(k) for k in kernels.find(model)}
+    assert all("if the file runs it as" in text for text in found.values())
+
+
+def test_a_model_that_can_not_be_shrunk(capsys):
+    """`Lambda` can't be made from its config; the files of the model itself can."""
+    inputs = keras.Input((8,))
+    x = keras.layers.Lambda(lambda x: x * 2)(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(3)(x))
+    report = tf_admm.report(model)
+    assert {v.name for v in report.variants} == {
+        "dense float32", "sparse float32", "sparse float16",
+    }  # fmt: skip
+    assert "lambda" in report.failed["shrunk"].lower()
+    assert "shrunk:" in capsys.readouterr().out
 
 
 class Page(html.parser.HTMLParser):
@@ -112,6 +137,15 @@ def test_bad_input(tmp_path):
     x, y = test_tfmot.data()
     with pytest.raises(ValueError, match="one label a row.*shape \\(128, 4\\)"):
         tf_admm.report(model, (x, np.eye(4)[y]))
+    for data, message in (
+        ((x, y[:16]), "as many labels.*labels of shape \\(16,\\)"),
+        ((x[:, 1:], y), "inputs of shape \\(128, 27, 28, 1\\)"),
+        ((x, y + 1), "labels from 0 to 3. Received: labels from 1 to 4"),
+        (({"image": x}, y), "inputs of shape \\(\\)"),
+        (x, "a pair of arrays"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tf_admm.report(model, data)
     several = test_shrinking.models.several().model
     with pytest.raises(ValueError, match="one input and one output"):
         tf_admm.report(several)

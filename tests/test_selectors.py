@@ -191,7 +191,9 @@ def test_paths_survive_a_save(tmp_path):
     assert matched(loaded, constraints) == matched(model, constraints)
 
 
-@pytest.mark.parametrize("bad", [0.5, "0.5", keras.constraints.NonNeg(), Sparsity])
+@pytest.mark.parametrize(
+    "bad", [0.5, "0.5", keras.constraints.NonNeg(), Sparsity, [HALF]]
+)
 @pytest.mark.parametrize(
     "wrap", [lambda c: c, lambda c: {"fc2": c}, lambda c: {"fc2": lambda kernel: c}]
 )

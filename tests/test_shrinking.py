@@ -337,6 +337,28 @@ def test_mixed_precision(policy):
     np.testing.assert_allclose(small(values), model(values), atol=5e-2)
 
 
+def test_constants_are_not_rounded():
+    """A constant behind a mixed-precision activation is folded as float32."""
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((20,))
+    for layer in (
+        layers.Dense(64, dtype="mixed_float16", name="a"),
+        layers.Activation("tanh", dtype="mixed_float16"),
+        layers.BatchNormalization(dtype="mixed_float16"),
+        layers.Dense(5, name="b"),
+    ):
+        x = layer(x)
+    model = keras.Model(inputs, x)
+    rng = np.random.default_rng(0)
+    model.set_weights([np.abs(rng.normal(size=w.shape)) for w in model.get_weights()])
+    kernel = np.array(model.get_layer("a").kernel)
+    kernel[:, :32] = 0
+    model.get_layer("a").kernel.assign(kernel)
+    _, report = tf_admm.shrink(model)
+    assert report.units["a/kernel"] == (32, 64)
+    assert report.max_difference < 1e-4
+
+
 def test_one_unit_stays_where_all_are_dead():
     model = through(
         layers.Dense(6, "relu", name="a"), layers.Dense(2, name="b"), shape=(4,)

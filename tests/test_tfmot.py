@@ -60,6 +60,7 @@ def test_any_graph_in_tf_keras(name):
         ([layers.Rescaling(2.0, 1.0), layers.Conv2DTranspose(4, 3)], (6, 6, 2)),
         ([layers.Bidirectional(layers.GRU(4, return_sequences=True))], (5, 3)),
         ([layers.TimeDistributed(layers.Dense(4)), layers.SimpleRNN(3)], (5, 3)),
+        ([layers.CenterCrop(4, 4), layers.Conv2D(3, 2)], (8, 8, 2)),
         ([layers.Dense(4, kernel_regularizer="l2", dtype="float32")], (6,)),
     ],
 )

@@ -534,6 +534,31 @@ def test_fresh_optimizer_retrains_as_a_new_one():
         np.testing.assert_allclose(a, b, atol=1e-6, rtol=0)
 
 
+class Falling(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule of the user's own, not registered with Keras."""
+
+    def __call__(self, step):
+        return 0.05 / (1.0 + keras.ops.cast(step, "float32"))
+
+    def get_config(self):
+        return {}
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("rate", [Falling(), lambda: 0.05], ids=["own", "function"])
+def test_learning_rate_of_ones_own(rate, scaled):
+    task = build("mlp")
+    optimizer = O.Adam(rate)
+    admm = make(
+        task, optimizer=O.LossScaleOptimizer(optimizer) if scaled else optimizer
+    )
+    steps = Spy(lambda m: int(optimizer.iterations), "train_batch_end")
+    fit(admm, task, 3, callbacks=[tf_admm.ADMMCallback(2), steps])
+    epoch = len(steps.seen) // 3
+    assert steps.seen == [*range(1, 2 * epoch + 1), *range(1, epoch + 1)]
+    assert admm.phase == "retraining"
+
+
 @pytest.mark.parametrize("kind", ["plateau", "scheduler"])
 def test_learning_rate_returns_to_its_beginning(kind):
     task = build("mlp")

@@ -48,9 +48,9 @@ class ADMMModel(keras.Model):
             regrow the zeros.
         constraints: dict from layer names, structural paths or regular
             expressions (matched in full) to constraints, `None` to leave a layer
-            alone, or functions from a kernel to one of these; the first match
-            counts. Or one constraint or function for every prunable kernel.
-            Kernels that get the same object share it.
+            alone, or functions from a kernel to one of these; a kernel's own full
+            path counts, or else the first match. Or one constraint or function for
+            every prunable kernel. Kernels that get the same object share it.
         rho: a number, or a `tf_admm.schedules.Schedule`.
 
     Raises:
@@ -67,7 +67,7 @@ class ADMMModel(keras.Model):
         checks.check_backend()
         checks.check_model(model)
         # A saved model gives the pairs themselves: what is trainable may have changed.
-        if isinstance(constraints, list):
+        if isinstance(constraints, checkpoints.Matched):
             matched = constraints
         else:
             matched = selectors.match(kernels.find(model), constraints)
@@ -305,7 +305,7 @@ class ADMMModel(keras.Model):
     def load_weights(self, *args, **kwargs):
         """`keras.Model.load_weights`; if it fails, nothing has changed."""
         variables = self.variables
-        if self.optimizer is not None:
+        if self.compiled:
             variables = variables + self.optimizer.variables
         before = [ops.copy(v) for v in variables]
         try:

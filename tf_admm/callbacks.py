@@ -5,6 +5,7 @@ import warnings
 
 import keras
 
+from tf_admm import optimizers
 from tf_admm.admm_model import ADMM
 from tf_admm.admm_model import DENSE
 from tf_admm.admm_model import ADMMModel
@@ -36,8 +37,9 @@ class ADMMCallback(keras.callbacks.Callback):
 
     Raises:
         ValueError: before training, if the model is not an `ADMMModel`, if
-            `admm_epochs` is greater than `epochs`, or if no update would ever
-            be made.
+            `admm_epochs` is greater than `epochs`, if no update would ever
+            be made, or if no optimizer can be made from the config of the
+            compiled one.
     """
 
     def __init__(self, admm_epochs, update_freq="epoch"):
@@ -66,7 +68,7 @@ class ADMMCallback(keras.callbacks.Callback):
             )
         super().set_model(model)
         # Before anything restores the optimizer: its own beginning.
-        self._optimizer_config = model.optimizer.get_config()
+        self._optimizer_config = optimizers.settings(model.optimizer)
 
     def on_train_begin(self, logs=None):
         epochs, steps = self.params["epochs"], self.params["steps"]

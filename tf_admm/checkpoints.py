@@ -64,12 +64,16 @@ def load(store, model, slots):
     return store
 
 
+class Matched(list):
+    """Pairs `(kernel, constraint)` of a saved model, with nothing left to match."""
+
+
 def constraints(model, description):
-    """What each kernel gets by what `describe` wrote: a list of pairs."""
+    """What each kernel gets by what `describe` wrote, `Matched`."""
     found = kernels.find(model)
-    return [
+    return Matched(
         (found[place], constraint)
         for entry in json.loads(description)
         for constraint in [keras.saving.deserialize_keras_object(entry["constraint"])]
         for place in entry["kernels"]
-    ]
+    )

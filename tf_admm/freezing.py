@@ -40,8 +40,9 @@ def freeze_sparsity(model):
     Each kernel gets, as its variable's constraint, a mask of the zeros that it
     has now, after the constraint of its own; the optimizer applies it after every
     step, so neither momentum nor decay can move a zero. It stays with the
-    variable: build another model on these layers, and they keep it. The model
-    saves and loads as before; call this again after loading.
+    variable: build another model on these layers, and they keep it (one that was
+    fitted before has to be compiled again). The model saves and loads as before; call
+    this again after loading.
 
     An optimizer with `use_ema=True` writes averages of the weights over them as
     `fit` ends, without asking the constraints: call this again after `fit`, which

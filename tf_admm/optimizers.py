@@ -1,5 +1,30 @@
 """A Keras optimizer made new without a new trace of the train step."""
 
+import copy
+import warnings
+
+import keras
+
+
+def settings(optimizer):
+    """What `restart` needs: the config, as it is when training begins.
+
+    Raises:
+        ValueError: if no optimizer can be made from it.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Keras warns of functions that it writes into a config.
+            warnings.simplefilter("ignore", UserWarning)
+            config = _without_schedules(optimizer.get_config())
+        _made(optimizer, config)
+    except Exception as error:
+        raise ValueError(
+            "Expected an optimizer that its `get_config()` can make again, since "
+            f"retraining starts with a new one. Received: {optimizer}: {error}"
+        ) from error
+    return config
+
 
 def restart(optimizer, config, variables):
     """Put `optimizer` back to its beginning, in place.
@@ -10,10 +35,10 @@ def restart(optimizer, config, variables):
 
     Args:
         optimizer: a built `keras.optimizers.Optimizer`.
-        config: its `get_config()`, as it was when training began.
+        config: its `settings`, as they were when training began.
         variables: the variables it was built with, in that order.
     """
-    fresh = type(optimizer).from_config(config)
+    fresh = _made(optimizer, config)
     fresh.build(variables)
     for old, new in zip(optimizer.variables, fresh.variables, strict=True):
         old.assign(new)
@@ -22,3 +47,23 @@ def restart(optimizer, config, variables):
     averages = [v for v in optimizer.variables if v.name.endswith("_average")]
     for average, variable in zip(averages, variables):
         average.assign(variable)
+
+
+def _made(optimizer, config):
+    # Keras takes entries out of what it is given.
+    return type(optimizer).from_config(copy.deepcopy(config))
+
+
+def _without_schedules(config):
+    """The config with another schedule or function as the learning rate.
+
+    They hold no variables, and one of the user's own could not be made again from
+    its config.
+    """
+    if not isinstance(config, dict):
+        return config
+    plain = {key: _without_schedules(value) for key, value in config.items()}
+    if isinstance(config.get("learning_rate"), dict):
+        constant = keras.optimizers.schedules.PiecewiseConstantDecay([0], [0.0, 0.0])
+        plain["learning_rate"] = keras.saving.serialize_keras_object(constant)
+    return plain

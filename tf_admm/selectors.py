@@ -27,13 +27,14 @@ def choose(kernels, constraints):
 
     Args:
         kernels: list of `Kernel`.
-        constraints: a mapping from keys to what the kernels get, of which the
-            first that matches counts; or what every kernel gets that need not
-            be asked for by name. A key is the name of a layer or a structural
-            path, or a regular expression that matches one in full; the name of
-            a composite layer covers the kernels under it. What a kernel gets is
-            a constraint, `None` to leave it alone, or a function from the
-            `Kernel` to one of these. Kernels that get the same object share it.
+        constraints: a mapping from keys to what the kernels get, of which a
+            kernel's own full path counts, or else the first that matches; or what
+            every kernel gets that need not be asked for by name. A key is the name
+            of a layer or a structural path, or a regular expression that matches
+            one in full; the name of a composite layer covers the kernels under it.
+            What a kernel gets is a constraint, `None` to leave it alone, or a
+            function from the `Kernel` to one of these. Kernels that get the same
+            object share it.
 
     Raises:
         ValueError: if what is given as a constraint is none; if a key matches

@@ -18,6 +18,8 @@ BUDGETS = {
     "bytes": costs.Bytes,
     "macs": costs.MACs,
 }
+#: Relative; of a budget that has been printed.
+ROUNDING = 1e-9
 #: A key that matches every kernel, and is not likely to be among those excluded.
 REST = "(?s:.*)"
 
@@ -151,11 +153,12 @@ def _divide(model, family, exclude):
 def _check_budget(shares, budget, worded, name):
     least = sum(share.cost(share.floor) for share in shares)
     most = sum(share.cost(share.units) for share in shares)
-    if not least <= budget <= most:
+    # The nearest, as it is printed, can be met.
+    if not least * (1 - ROUNDING) <= budget <= most * (1 + ROUNDING):
         nearest = worded(least if budget < least else most)
         raise ValueError(
             f"Invalid value for argument `{name}`. Expected a budget that can be "
-            f"met: the nearest is {name}={nearest:.6g}, at which "
+            f"met: the nearest is {name}={nearest:.12g}, at which "
             f"{'each kernel keeps its floor' if budget < least else 'nothing is zero'}"
-            f". Received: {name}={worded(budget):.6g}"
+            f". Received: {name}={worded(budget):.12g}"
         )

@@ -24,8 +24,9 @@ class Allocation(dict):
         """Write it as JSON.
 
         Raises:
-            ValueError: if one object stands under several keys, which the file could
-                not say; put it under one regular expression.
+            ValueError: if an entry is a function, or one object stands under several
+                keys, neither of which the file could say; put the latter under one
+                regular expression.
         """
         objects = [id(value) for value in self.values() if value is not None]
         if len(set(objects)) < len(objects):
@@ -41,15 +42,28 @@ class Allocation(dict):
         """Read what `save` wrote.
 
         Raises:
-            ValueError: if an entry is no constraint.
+            ValueError: if it is no JSON object, or an entry is no constraint.
         """
         with open(path) as file:
-            record = json.load(file)
+            try:
+                record = json.load(file)
+            except json.JSONDecodeError as error:
+                raise ValueError(
+                    f"Expected JSON in {path}. Received: {error}"
+                ) from error
+        if not isinstance(record, dict):
+            raise ValueError(
+                f"Expected a constraint for each key in {path}. Received: {record}"
+            )
         return cls({key: _constraint(key, value) for key, value in record.items()})
 
 
 def _described(value):
     """A constraint as its name and arguments, down to plain JSON."""
+    if callable(value) and not isinstance(value, SetConstraint):
+        raise ValueError(
+            f"Expected constraints, which JSON can hold. Received: {value}"
+        )
     if not isinstance(value, SetConstraint):
         return value
     name = keras.saving.get_registered_name(type(value)).removeprefix(PREFIX)
@@ -80,4 +94,6 @@ def _built(value):
         return value
     ((name, arguments),) = value.items()
     cls = keras.saving.get_registered_object(name if ">" in name else PREFIX + name)
+    if cls is None:
+        raise ValueError(f"there is no constraint of the name {name!r}")
     return cls(**{key: _built(argument) for key, argument in arguments.items()})

@@ -10,6 +10,8 @@ from tf_admm.constraints.base import wide
 #: Runs of sorted weights that a cluster is made of; a run is one weight in
 #: kernels with no more weights than this.
 RUNS = 512
+#: Clusters must be of several runs each, and a code no more than a byte.
+MOST = 256
 #: Over the weights, for a mean of millions to be right to the last digit.
 PASSES = 3
 #: Rounds of Lloyd's algorithm after it.
@@ -28,16 +30,21 @@ class Clusters(ValueConstraint):
     Retraining keeps the clusters and moves the centroids.
 
     Args:
-        clusters: int, positive.
+        clusters: int, from 1 to 256.
 
     Raises:
-        ValueError: if `clusters` is no positive integer.
+        ValueError: if `clusters` is no positive integer, or more than 256.
 
     Reference: Ye et al., 2018, arXiv:1811.01907.
     """
 
     def __init__(self, clusters):
         self.clusters = positive("clusters", clusters)
+        if clusters > MOST:
+            raise ValueError(
+                f"Invalid value for argument `clusters`. Expected at most {MOST}. "
+                f"Received: clusters={clusters}"
+            )
 
     def codes(self, w, among):
         flat, inside = ops.reshape(wide(w), (-1,)), ops.reshape(among, (-1,))

@@ -68,12 +68,13 @@ class NMSparsity(MaskConstraint):
 
     def _kept(self, i, members):
         """Whether fewer than n of a group come before member i."""
+        dtype = "int8" if self.m <= 128 else "int32"
         before = [
-            ops.cast(other >= members[i] if j < i else other > members[i], "int8")
+            ops.cast(other >= members[i] if j < i else other > members[i], dtype)
             for j, other in enumerate(members)
             if j != i
         ]
-        return sum(before, ops.zeros_like(members[i], dtype="int8")) < self.n
+        return sum(before, ops.zeros_like(members[i], dtype=dtype)) < self.n
 
     def get_config(self):
         return {"n": self.n, "m": self.m, "axis": self.axis}

@@ -11,6 +11,8 @@ from tf_admm.tracing import trace
 RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
 #: Layers whose own `from_config` asks for more than their arguments.
 BY_ARGUMENTS = {"MultiHeadAttention"}
+#: Values of arguments that tf_keras need not have.
+UNSAID = (None, False, "channels_last")
 #: What every layer takes.
 COMMON = {"name", "trainable", "dtype"}
 #: What recurrent layers take by keyword only.
@@ -162,7 +164,7 @@ def _config(name, config, where):
             result[key] = _activations()[value]
         elif key in taken:
             result[key] = _value(value, where)
-        elif value not in (None, False) and key not in ("batch_shape", "ragged"):
+        elif value not in UNSAID and key not in ("batch_shape", "ragged"):
             raise ValueError(
                 "Expected a layer whose arguments tf_keras has, too. Received: the "
                 f"layer '{where}' of type {name} with {key}={value}"

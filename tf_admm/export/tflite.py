@@ -18,7 +18,7 @@ COMPARED_ROWS = 64
 
 
 def to_tflite(
-    model, path, sparse=True, samples=None, dtype="float32", representative=None
+    model, path, *, sparse=True, samples=None, dtype="float32", representative=None
 ):
     """Writes `model` as a TFLite file that has been run and compared.
 

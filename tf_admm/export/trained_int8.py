@@ -17,7 +17,7 @@ from tf_admm.export.precision import Precision
 SAMPLES = 8
 
 
-def to_int8_by_training(model, path, train, sparse=True):
+def to_int8_by_training(model, path, train, *, sparse=True):
     """Prune-preserving quantisation-aware training, then an int8 TFLite file.
 
     The model is made again in tf_keras, with tfmot's fake quantisation that keeps

@@ -103,7 +103,7 @@ def report(model, data=None, representative=None, html=None):
     Raises:
         ValueError: before any work, if the model or the labels are of another kind,
             or the page can't be written.
-        RuntimeError: if not even a dense file can be made.
+        RuntimeError: if not even the dense float32 file can be made.
     """
     page.check(html)
     variants.check(model, data)

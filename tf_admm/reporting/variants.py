@@ -14,6 +14,9 @@ from tf_admm import kernels
 from tf_admm import shrinking
 from tf_admm.export import to_tflite
 
+L = keras.layers
+#: What the converter makes fully-connected layers of, or not, by its shapes.
+PERHAPS = (L.EinsumDense, L.SimpleRNNCell, L.LSTMCell, L.GRUCell)
 #: Runs of each file that latency is the median of.
 TURNS = 51
 
@@ -52,20 +55,12 @@ def made(model, representative, folder):
         `(paths, failed)`: pairs of a `Variant` and a path, and a dict from the names
         of those that can't be made to why.
     """
-    small, _ = shrinking.shrink(model)
-    plans = {
-        "dense float32": (model, {"sparse": False}),
-        "sparse float32": (model, {}),
-        "sparse float16": (model, {"dtype": "float16"}),
-        "shrunk float32": (small, {"sparse": False}),
-        "shrunk, sparse float32": (small, {}),
-        "shrunk, sparse float16": (small, {"dtype": "float16"}),
-    }
-    if representative is not None:
-        options = {"dtype": "int8", "representative": representative}
-        plans["int8"] = (model, options)
-        plans["shrunk int8"] = (small, options)
-    paths, failed = [], {}
+    paths, failed, plans = [], {}, _plans(model, representative)
+    try:
+        small, _ = shrinking.shrink(model)
+        plans |= _plans(small, representative, "shrunk ")
+    except (RuntimeError, ValueError) as error:
+        failed["shrunk"] = str(error)
     for i, (name, (what, options)) in enumerate(plans.items()):
         path = os.path.join(folder, f"{i}.tflite")
         with warnings.catch_warnings(record=True) as caught:
@@ -73,6 +68,9 @@ def made(model, representative, folder):
             try:
                 exported = to_tflite(what, path, **options)
             except RuntimeError as error:
+                if not paths:
+                    # All else is measured beside the dense file.
+                    raise
                 failed[name] = str(error)
                 continue
         variant = Variant(
@@ -87,6 +85,18 @@ def made(model, representative, folder):
     return paths, failed
 
 
+def _plans(model, representative, prefix=""):
+    """The model and the options of `to_tflite` by the name of each variant."""
+    options = {
+        "dense float32": {"sparse": False},
+        "sparse float32": {},
+        "sparse float16": {"dtype": "float16"},
+    }
+    if representative is not None:
+        options["int8"] = {"dtype": "int8", "representative": representative}
+    return {prefix + name: (model, given) for name, given in options.items()}
+
+
 def check(model, data):
     """Raise, before any work, if the model or the labels are of another kind."""
     costs.zeros(model)
@@ -95,13 +105,32 @@ def check(model, data):
             "Expected a model of one input and one output. Received: the model "
             f"'{model.name}' of {len(model.inputs)} and {len(model.outputs)}"
         )
-    if data is None:
-        return
-    shape, classes = np.shape(data[1]), model.outputs[0].shape[-1]
-    if np.prod(shape[1:]) != 1 or classes < 2:
+    if data is not None:
+        _check_data(model, data)
+
+
+def _check_data(model, data):
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise ValueError(
+            "Expected `data` to be a pair of arrays, inputs and labels. Received: "
+            f"data of type {type(data)}"
+        )
+    inputs, labels = (np.shape(part) for part in data)
+    one, scores = model.inputs[0].shape, model.outputs[0].shape
+    if inputs[1:] != one[1:] or labels[:1] != inputs[:1] or not inputs[0]:
+        raise ValueError(
+            f"Expected inputs of shape {one}, and as many labels. Received: inputs of "
+            f"shape {inputs}, and labels of shape {labels}"
+        )
+    if np.prod(labels[1:]) != 1 or len(scores) != 2 or scores[-1] < 2:
         raise ValueError(
             "Expected one label a row, the number of a class, and an output for each "
-            f"class. Received: labels of shape {shape}, and {classes} outputs"
+            f"class. Received: labels of shape {labels}, and outputs of shape {scores}"
+        )
+    if np.min(data[1]) < 0 or np.max(data[1]) >= scores[-1]:
+        raise ValueError(
+            f"Expected labels from 0 to {scores[-1] - 1}. Received: labels from "
+            f"{np.min(data[1])} to {np.max(data[1])}"
         )
 
 
@@ -167,6 +196,8 @@ def prospect(kernel):
     """Whether zeros in this kernel can make it faster, and where."""
     if isinstance(kernel.layer, keras.layers.Dense):
         return "yes, as float32: runs sparse on any CPU"
+    if isinstance(kernel.layer, PERHAPS):
+        return "if the file runs it as a fully-connected layer, as float32"
     if kernel.shape[:-2] == (1, 1):
         return "only where XNNPACK runs it sparse: not on x86 with AVX"
     return "no: made dense as the file is loaded; fewer filters would"

@@ -75,7 +75,8 @@ def shrink(model):
             be made from its config, such as a `Lambda`.
         RuntimeError: if the new model does not compute the same.
     """
-    found = graph.Graph(model, trace(model))
+    with float32_compute(model):
+        found = graph.Graph(model, trace(model))
     small = _rebuilt(model, found)
     difference = _difference(model, small)
     report = ShrinkReport(
