@@ -60,21 +60,21 @@ class NMSparsity(MaskConstraint):
         w = ops.convert_to_tensor(w)
         axis = self.axis % len(w.shape)
         split = (*w.shape[:axis], -1, self.m, *w.shape[axis + 1 :])
-        groups = ops.reshape(w, split)
-        # One by one, so that no tensor of magnitudes is held beside its parts.
-        members = [ops.abs(ops.take(groups, [i], axis=axis + 1)) for i in range(self.m)]
-        kept = [self._kept(i, members) for i in range(self.m)]
-        return ops.reshape(ops.concatenate(kept, axis=axis + 1), w.shape)
+        size = ops.abs(ops.reshape(w, split))
+        return ops.reshape(self._before(size, axis + 1) < self.n, w.shape)
 
-    def _kept(self, i, members):
-        """Whether fewer than n of a group come before member i."""
+    def _before(self, size, axis):
+        """How many of its group come before each member; the first do under ties."""
         dtype = "int8" if self.m <= 128 else "int32"
-        before = [
-            ops.cast(other >= members[i] if j < i else other > members[i], dtype)
-            for j, other in enumerate(members)
-            if j != i
-        ]
-        return sum(before, ops.zeros_like(members[i], dtype=dtype)) < self.n
+        total = ops.zeros_like(size, dtype=dtype)
+        for i in range(self.m):
+            # One by one, so that no tensor of pairs is held.
+            one = ops.take(size, [i], axis=axis)
+            earlier, itself, _ = ops.split(one > size, [i, i + 1], axis)
+            *_, later = ops.split(one >= size, [i, i + 1], axis)
+            comes = ops.concatenate([earlier, itself, later], axis)
+            total = total + ops.cast(comes, dtype)
+        return total
 
     def get_config(self):
         return {"n": self.n, "m": self.m, "axis": self.axis}
