@@ -219,6 +219,11 @@ def test_callback_on_a_plain_model():
     assert_unchanged(model, before)
 
 
+def test_fit_without_the_callback_says_so():
+    with pytest.warns(UserWarning, match="pruned nothing: no `ADMMCallback`"):
+        wrapped().fit(X, Y, verbose=0)
+
+
 class NeedsMore(keras.optimizers.SGD):
     """Can't be made from its config."""
 

@@ -216,6 +216,11 @@ class ADMMModel(keras.Model):
                 "`fit`, for retraining.",
                 stacklevel=2,
             )
+        else:
+            warnings.warn(
+                "`fit` has pruned nothing: no `ADMMCallback` was among its callbacks.",
+                stacklevel=2,
+            )
         return history
 
     # The updates of Z and U.
