@@ -689,7 +689,7 @@ def test_large_groups(n, m):
         (lambda: Levels([]), "`levels`. Expected numbers, symmetric"),
         (lambda: Levels([0]), "`levels`. Expected numbers, symmetric"),
         (lambda: Levels([1, 2]), "`levels`. Expected numbers, symmetric"),
-        (lambda: Levels.uniform(1), "`levels`. Expected numbers, symmetric"),
+        (lambda: Levels.uniform(1), "`bits`. Expected at least 2"),
         (lambda: Levels.uniform(0), "`bits`. Expected a positive integer"),
         (lambda: Clusters(0), "`clusters`. Expected a positive integer"),
         (lambda: Clusters(257), "`clusters`. Expected at most 256"),

@@ -101,8 +101,8 @@ def zeros(model):
     """
     if not getattr(model, "inputs", None):
         raise ValueError(
-            "Expected a functional or sequential model, whose shapes are known. "
-            f"Received: the model '{model.name}' of type "
+            "Expected a built functional or sequential model, whose shapes are "
+            f"known. Received: the model '{model.name}' of type "
             f"{type(model).__name__}"
         )
     # A `Sequential` that was never called has `inputs`, but no `input`.
@@ -110,8 +110,8 @@ def zeros(model):
     for x in keras.tree.flatten(structure):
         if None in x.shape[1:]:
             raise ValueError(
-                "Expected inputs of known size, to count multiplications. Received: "
-                f"the model '{model.name}' with an input of shape {x.shape}"
+                "Expected inputs of known size, without `None` but for the batch. "
+                f"Received: the model '{model.name}' with an input of shape {x.shape}"
             )
     return keras.tree.map_structure(
         lambda x: ops.zeros((1, *x.shape[1:]), dtype=x.dtype), structure

@@ -78,7 +78,12 @@ class Levels(ValueConstraint):
 
         `{-(2^(bits-1) - 1), ..., 2^(bits-1) - 1}`.
         """
-        top = 2 ** (positive("bits", bits) - 1) - 1
+        if positive("bits", bits) < 2:
+            raise ValueError(
+                "Invalid value for argument `bits`. Expected at least 2, for a level "
+                f"besides 0. Received: bits={bits}"
+            )
+        top = 2 ** (bits - 1) - 1
         return cls(range(-top, top + 1), per_channel)
 
     @classmethod

@@ -90,8 +90,8 @@ def report(model, data=None, representative=None, html=None):
     taking turns; nothing is claimed that was not measured.
 
     Args:
-        model: a built functional or sequential Keras model of one input and one
-            output.
+        model: a built functional or sequential Keras model of one input, of known
+            size, and one output.
         data: `(x, y)`, on which accuracy is the share of rows whose largest output
             is at the label; `None` for no accuracy.
         representative: inputs for int8, as `to_tflite` takes them.

@@ -65,14 +65,14 @@ def shrink(model):
     stay. Inputs and outputs keep their shapes.
 
     Args:
-        model: a built functional or sequential model.
+        model: a built functional or sequential model, its inputs of known size.
 
     Returns:
         `(small, report)`: the new model, not compiled, and a `ShrinkReport`.
 
     Raises:
-        ValueError: if the model is not functional or sequential, or a layer can't
-            be made from its config, such as a `Lambda`.
+        ValueError: if the model is another, or a layer can't be made from its
+            config, such as a `Lambda`.
         RuntimeError: if the new model does not compute the same.
     """
     with float32_compute(model):
