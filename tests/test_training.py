@@ -311,6 +311,7 @@ def plain_and_wrapped(name, optimizer, callback, compile_args=None, **kwargs):
         pytest.param("depthwise", "accumulation", False, True, marks=slow),
     ],
 )
+@pytest.mark.filterwarnings("ignore:`fit` has pruned nothing")
 def test_rho_zero_is_plain_keras(name, optimizer, jit_compile, callback):
     plain, wrapped = plain_and_wrapped(
         name, optimizer, callback, {"jit_compile": jit_compile}
