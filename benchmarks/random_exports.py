@@ -118,7 +118,11 @@ def check(seed, path):
     for sparse in (False, True):
         try:
             report = to_tflite(
-                model, path, sparse, dtype=dtype, representative=representative
+                model,
+                path,
+                sparse=sparse,
+                dtype=dtype,
+                representative=representative,
             )
         except RuntimeError:
             return dtype, "not made"
