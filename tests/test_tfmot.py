@@ -280,10 +280,21 @@ def test_models_without_zeros(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_layers_that_tfmot_can_not_quantise(tmp_path):
+def attention():
     inputs = keras.Input((6, 8))
     x = layers.MultiHeadAttention(2, 4)(inputs, inputs)
-    model = keras.Model(inputs, layers.Dense(3)(x))
+    return keras.Model(inputs, layers.Dense(3)(x))
+
+
+def embedded():
+    inputs = keras.Input((7,), dtype="int32")
+    x = layers.Flatten()(layers.Embedding(20, 8)(inputs))
+    return keras.Model(inputs, layers.Dense(3)(x))
+
+
+@pytest.mark.parametrize("build", [attention, embedded])
+def test_layers_that_tfmot_can_not_quantise(build, tmp_path):
+    model = build()
     tf_admm.ADMMModel(model, Sparsity(0.5)).finalize()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -62,7 +62,7 @@ def _quantised(tfmot, plain):
     scheme = combine.Default8BitPrunePreserveQuantizeScheme()
     try:
         return tfmot.quantization.keras.quantize_apply(annotated, scheme)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise ValueError(
             "Expected layers that tfmot can quantise. Received: the model "
             f"'{plain.name}': {error}"
