@@ -87,7 +87,7 @@ def main(_):
         for seed in FLAGS.seeds:
             for case in FLAGS.cases:
                 prune(case, seed)
-    Console().print(table())
+    Console(width=100).print(table())
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def main(_):
         for seed in FLAGS.seeds:
             for name in FLAGS.sets:
                 prune(name, seed)
-    Console().print(table())
+    Console(width=100).print(table())
 
 
 if __name__ == "__main__":
