@@ -38,17 +38,17 @@ flags.DEFINE_list("cases", list(CASES), "Cases to run.")
 
 def prune(case, seed):
     name = f"allocated_{case}_{seed}"
-    report = mnist.RESULTS / f"{name}.json"
-    if report.exists():
+    paths = mnist.outputs(name)
+    if paths["report_path"].exists():
         return
     dense_recipe, recipe, method, ratio, data = CASES[case]
     data_path = FLAGS[data].value
-    stem = os.path.join(FLAGS.work_dir, name)
+    allocation = os.path.join(FLAGS.work_dir, f"{name}.json")
     model_path = mnist.dense(dense_recipe, seed, data_path=data_path)
     mnist.script(
         "allocate.py",
         model_path=model_path,
-        allocation_path=f"{stem}.json",
+        allocation_path=allocation,
         ratio=ratio,
         method=method,
         data_path=data_path,
@@ -57,14 +57,10 @@ def prune(case, seed):
         "prune_admm.py",
         recipe,
         seed=seed,
-        constraints=f"{stem}.json",
+        constraints=allocation,
         model_path=model_path,
-        save_path=f"{stem}.keras",
-        history_path=f"{stem}.csv",
-        picture_path=f"{stem}.png",
-        backup_dir=f"{stem}_backup",
-        report_path=report,
         data_path=data_path,
+        **paths,
     )
 
 

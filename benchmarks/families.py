@@ -25,21 +25,16 @@ flags.DEFINE_list("sets", NAMES, "Sets to run.")
 
 
 def prune(name, seed):
-    report = mnist.RESULTS / f"sets_{name}_{seed}.json"
-    if report.exists():
+    paths = mnist.outputs(f"sets_{name}_{seed}")
+    if paths["report_path"].exists():
         return
-    stem = os.path.join(FLAGS.work_dir, f"sets_{name}_{seed}")
     mnist.script(
         "prune_admm.py",
         "lenet5_sets",
         seed=seed,
         constraints=SETS / f"{name}.json",
         model_path=mnist.dense("lenet5_dense", seed),
-        save_path=f"{stem}.keras",
-        history_path=f"{stem}.csv",
-        picture_path=f"{stem}.png",
-        backup_dir=f"{stem}_backup",
-        report_path=report,
+        **paths,
     )
 
 

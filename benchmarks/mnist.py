@@ -58,23 +58,29 @@ def dense(recipe, seed, **options):
     return path
 
 
-def prune(recipe, method, seed):
-    name = f"{recipe}_{method}_{seed}"
-    report = RESULTS / f"{name}.json"
-    if report.exists():
-        return
+def outputs(name):
+    """The files that `prune_admm.py` makes of a run; the report says it was made."""
     stem = os.path.join(FLAGS.work_dir, name)
+    return {
+        "save_path": f"{stem}.keras",
+        "history_path": f"{stem}.csv",
+        "picture_path": f"{stem}.png",
+        "backup_dir": f"{stem}_backup",
+        "report_path": RESULTS / f"{name}.json",
+    }
+
+
+def prune(recipe, method, seed):
+    paths = outputs(f"{recipe}_{method}_{seed}")
+    if paths["report_path"].exists():
+        return
     script(
         "prune_admm.py",
         recipe,
         seed=seed,
         method=method,
         model_path=dense(RECIPES[recipe], seed),
-        save_path=f"{stem}.keras",
-        history_path=f"{stem}.csv",
-        picture_path=f"{stem}.png",
-        backup_dir=f"{stem}_backup",
-        report_path=report,
+        **paths,
     )
 
 

@@ -43,6 +43,12 @@ def loss():
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
+def accuracy(model, x, y):
+    """Of a plain Keras model, which is compiled anew."""
+    model.compile(loss=loss(), metrics=["accuracy"], jit_compile=FLAGS.jit_compile)
+    return model.evaluate(x, y, verbose=0)[1]
+
+
 def cosine(learning_rate, steps):
     """Learning rate from `learning_rate` to 0 on half a cosine."""
     return keras.optimizers.schedules.CosineDecay(learning_rate, steps)

@@ -226,11 +226,7 @@ def start_afresh():
 
 def dense_accuracy(data):
     """Test accuracy of the model that the pruning began with."""
-    model = keras.saving.load_model(FLAGS.model_path)
-    model.compile(
-        loss=common.loss(), metrics=["accuracy"], jit_compile=FLAGS.jit_compile
-    )
-    return model.evaluate(*data.test, verbose=0)[1]
+    return common.accuracy(keras.saving.load_model(FLAGS.model_path), *data.test)
 
 
 def record(admm, data, cut, seconds):

@@ -56,8 +56,7 @@ def main(_):
     )
     logging.info("\n%s", report)
     x, y = data.test
-    model.compile(loss=common.loss(), metrics=["accuracy"], jit_compile=False)
-    before = model.evaluate(x, y, verbose=0)[1]
+    before = common.accuracy(model, x, y)
     after = evaluate_tflite.accuracy(FLAGS.tflite_path, x, y, FLAGS.batch_size)
     logging.info("Test accuracy: float32 %.4f, int8 %.4f", before, after)
 
