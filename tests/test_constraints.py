@@ -611,7 +611,7 @@ def test_not_finite_is_an_error_that_names_the_layer(phase, bad):
     if phase != "begin":
         admm.begin()
     if phase == "finalize late":
-        admm._steps.assign(1)
+        admm._progress.steps.assign(1)
     kernel = model.get_layer("broken").kernel
     kernel.assign(np.full((4, 2), bad))
     before = [v.numpy() for v in admm.variables]

@@ -33,6 +33,7 @@ ORDER = [
     "allocation",
     "shrinking",
     "slots",
+    "progress",
     "optimizers",
     "checks",
     "checkpoints",
@@ -222,6 +223,7 @@ for w, expected in (
 v = tensor(np.array([[1, -3], [2, 0.5]], "float32"))
 z = half(v)
 np.testing.assert_array_equal(to_numpy(z), [[0, -3], [2, 0]])
+u = updates.dual_step(v, z)
 assert float(updates.penalty(v, z, u, 2.0)) == 5.0
 gap, moved, _, _ = updates.residuals([v], [z], [v], 2.0)
 np.testing.assert_allclose([gap, moved], [1.25**0.5, 2 * 1.25**0.5], rtol=1e-6)

@@ -9,14 +9,15 @@ from tf_admm import checkpoints
 from tf_admm import checks
 from tf_admm import kernels
 from tf_admm import optimizers
+from tf_admm import progress
 from tf_admm import schedules
 from tf_admm import selectors
 from tf_admm import updates
+from tf_admm.progress import ADMM
+from tf_admm.progress import DENSE
+from tf_admm.progress import RETRAINING
 from tf_admm.regularizers import ADMMRegularizer
 from tf_admm.slots import Slots
-
-PHASES = DENSE, ADMM, RETRAINING = "dense", "admm", "retraining"
-RESIDUALS = ("admm_primal", "admm_dual", "admm_primal_rel", "admm_dual_rel")
 
 
 @keras.saving.register_keras_serializable(package="tf_admm")
@@ -77,48 +78,33 @@ class ADMMModel(keras.Model):
         self.model = model
         self.schedule = schedule
         self._slots = Slots(matched, self.add_weight)
-        self._rho = self._add_state("rho")
-        self._residuals = self._add_state("residuals", shape=(len(RESIDUALS),))
-        self._phase = self._add_state("phase", dtype="int32")
-        self._steps = self._add_state("steps", dtype="int32")
-        self._epoch = self._add_state("epoch", dtype="int32")
+        self._progress = progress.Progress(self.add_weight)
         self.restored = False
         self.built = True
-
-    def _add_state(self, name, shape=(), dtype="float32"):
-        return self.add_weight(
-            shape=shape,
-            initializer="zeros",
-            trainable=False,
-            autocast=False,
-            dtype=dtype,
-            aggregation="only_first_replica",
-            name=name,
-        )
 
     @property
     def phase(self):
         """`"dense"`, `"admm"` or `"retraining"`."""
-        return PHASES[_number(self._phase)]
+        return progress.PHASES[progress.value(self._progress.phase)]
 
     @property
     def rho(self):
         """rho in force, a float."""
-        return _number(self._rho)
+        return progress.value(self._progress.rho)
 
     @property
     def steps_since_update(self):
         """W-steps since the last update of Z and U."""
-        return _number(self._steps)
+        return progress.value(self._progress.steps)
 
     @property
     def epoch(self):
         """The epoch that last began, as `ADMMCallback` notes it."""
-        return _number(self._epoch)
+        return progress.value(self._progress.epoch)
 
     @epoch.setter
     def epoch(self, epoch):
-        self._epoch.assign(epoch)
+        self._progress.epoch.assign(epoch)
 
     @property
     def residuals(self):
@@ -128,8 +114,8 @@ class ADMMModel(keras.Model):
         rho ||Z - Z_old||`, `admm_primal_rel = ||W - Z|| / max(||W||, ||Z||)`
         and `admm_dual_rel = ||Z - Z_old|| / ||Z||`. 0.0 in retraining.
         """
-        values = ops.convert_to_numpy(ops.convert_to_tensor(self._residuals))
-        return dict(zip(RESIDUALS, values.tolist()))
+        values = progress.value(self._progress.residuals)
+        return dict(zip(progress.RESIDUALS, values))
 
     @property
     def output_names(self):
@@ -143,7 +129,8 @@ class ADMMModel(keras.Model):
     def penalty(self):
         """`sum_i rho/2 ||W_i - Z_i + U_i||_F^2`, a scalar tensor."""
         penalties = [
-            ADMMRegularizer(slot.z, slot.u, self._rho)(slot.w) for slot in self._slots
+            ADMMRegularizer(slot.z, slot.u, self._progress.rho)(slot.w)
+            for slot in self._slots
         ]
         # Kernels may differ in precision.
         return sum(ops.cast(penalty, "float32") for penalty in penalties)
@@ -165,18 +152,15 @@ class ADMMModel(keras.Model):
             self._restrict_gradients(gradients), self.trainable_weights
         )
         replica.merge_call(self._restrict_weights)
-        self._steps.assign_add(1)
+        self._progress.steps.assign_add(1)
         self._track_loss(task * replicas, x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
-
-    def _retraining(self):
-        return self._phase == PHASES.index(RETRAINING)
 
     def _restrict_gradients(self, gradients):
         """Under the mask, so that no optimizer slot, norm or average moves."""
         slots = {id(slot.w): slot for slot in self._slots}
         return [
-            slots[id(w)].restrict(ops.convert_to_tensor(g), self._retraining())
+            slots[id(w)].restrict(ops.convert_to_tensor(g), self._progress.retraining())
             if id(w) in slots
             else g
             for g, w in zip(gradients, self.trainable_weights)
@@ -187,7 +171,7 @@ class ADMMModel(keras.Model):
         for slot in self._slots:
             strategy.extended.update(
                 slot.w.value,
-                lambda w, slot: w.assign(slot.restrict(w, self._retraining())),
+                lambda w, slot: w.assign(slot.restrict(w, self._progress.retraining())),
                 args=(slot,),
                 group=False,
             )
@@ -229,8 +213,8 @@ class ADMMModel(keras.Model):
         """Start ADMM: `Z <- Pi(W)`, `U <- 0`, `rho <- schedule(0)`."""
         self._check_finite()
         self._slots.z_step()
-        self._rho.assign(self.schedule(0.0))
-        self._enter(ADMM)
+        self._progress.rho.assign(self.schedule(0.0))
+        self._progress.enter(ADMM)
 
     def dual_update(self, t=1.0):
         """`Z <- Pi(W + U)`, `U <- U + W - Z`, then `rho <- schedule(t)`.
@@ -255,9 +239,9 @@ class ADMMModel(keras.Model):
         for slot, u in self._slots.z_step():
             slot.u.assign(updates.rescale_dual(u, rho, new_rho))
         w, z = zip(*((slot.value(), slot.z) for slot in self._slots))
-        self._residuals.assign(updates.residuals(w, z, previous, rho))
-        self._rho.assign(new_rho)
-        self._steps.assign(0)
+        self._progress.residuals.assign(updates.residuals(w, z, previous, rho))
+        self._progress.rho.assign(new_rho)
+        self._progress.steps.assign(0)
 
     def finalize(self):
         """End ADMM: `W <- W * mask`, `U <- 0`, `rho <- 0`; then retrain.
@@ -282,13 +266,9 @@ class ADMMModel(keras.Model):
         for slot in self._slots:
             slot.freeze()
         self._slots.check_feasible()
-        self._rho.assign(0.0)
-        self._residuals.assign(ops.zeros_like(self._residuals))
-        self._enter(RETRAINING)
-
-    def _enter(self, phase):
-        self._steps.assign(0)
-        self._phase.assign(PHASES.index(phase))
+        self._progress.rho.assign(0.0)
+        self._progress.residuals.assign(ops.zeros_like(self._progress.residuals))
+        self._progress.enter(RETRAINING)
 
     def _check_finite(self):
         for slot in self._slots:
@@ -312,13 +292,8 @@ class ADMMModel(keras.Model):
         variables = self.variables
         if self.compiled:
             variables = variables + self.optimizer.variables
-        before = [ops.copy(v) for v in variables]
-        try:
+        with checkpoints.all_or_nothing(variables):
             super().load_weights(*args, **kwargs)
-        except Exception:
-            for variable, value in zip(variables, before):
-                variable.assign(value)
-            raise
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
@@ -342,8 +317,3 @@ class ADMMModel(keras.Model):
         model = keras.saving.deserialize_keras_object(config.pop("model"))
         constraints = checkpoints.constraints(model, config.pop("constraints"))
         return cls(model, constraints, **config)
-
-
-def _number(variable):
-    # Also for the mirrored variables of a `tf.distribute` strategy.
-    return ops.convert_to_numpy(ops.convert_to_tensor(variable)).item()

@@ -1,5 +1,6 @@
 """What a weights file of an `ADMMModel` holds besides its variables."""
 
+import contextlib
 import json
 
 import keras
@@ -62,6 +63,18 @@ def load(store, model, slots):
     for i, seed in enumerate(seeds(model)):
         seed.assign(store.pop(f"seed_{i}"))
     return store
+
+
+@contextlib.contextmanager
+def all_or_nothing(variables):
+    """Put the variables back to what they were if the body raises."""
+    before = [keras.ops.copy(variable) for variable in variables]
+    try:
+        yield
+    except Exception:
+        for variable, value in zip(variables, before):
+            variable.assign(value)
+        raise
 
 
 class Matched(list):
