@@ -10,6 +10,7 @@ import keras
 from absl import logging
 
 from tf_admm.export import encoder
+from tf_admm.export import quirks
 from tf_admm.export import runtime
 from tf_admm.export.signature import output_names
 
@@ -147,7 +148,7 @@ def of_file(data, names, cases, sparse, precision):
 
 def _check_loops(data):
     """Raise where the converter's calibration would end the process."""
-    if encoder.has_loops(data):
+    if quirks.has_loops(data):
         raise ValueError(
             "int8 is not supported for a model with loops, such as recurrent layers"
         )

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from tf_admm.export import encoding
+from tf_admm.export import flatbuffer
 
 #: Operators, and which input of theirs is the kernel.
 KERNELS = {
@@ -29,8 +30,6 @@ BLOCKS = {"float32": 4, "int8": 16}
 SPARSE_VERSION = 8
 #: Bytes of the tables that describe a DENSIFY, roughly.
 DENSIFY_BYTES = 120
-#: As the file format asks.
-ALIGNMENT = 16
 
 
 def encode(data, native=True):
@@ -46,12 +45,11 @@ def encode(data, native=True):
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    model = flatbuffer.read(data)
     stored = [_Graph(schema, model, graph).encode(native) for graph in model.subgraphs]
     if not any(stored):
         return data
-    _empty_unused(model)
-    return _packed(schema, model)
+    return flatbuffer.write(model)
 
 
 class _Graph:
@@ -206,55 +204,7 @@ def _choices(array, uses, native):
         yield encoding.compressed(array, axis), True
 
 
-def has_loops(data):
-    """Whether a file has a loop, as recurrent layers have."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromPackedBuf(data, 0)
-    codes = {max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes}
-    return schema.BuiltinOperator.WHILE in codes
-
-
 def _zero_points(tensor):
     quantization = tensor.quantization
     points = None if quantization is None else quantization.zeroPoint
     return [] if points is None else points
-
-
-def _empty_unused(model):
-    """Drop the data of buffers that no tensor refers to any more."""
-    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
-    used |= {entry.buffer for entry in model.metadata or []}
-    for i, buffer in enumerate(model.buffers):
-        if i not in used:
-            buffer.data = None
-
-
-class _AlignedBuffer:
-    """A buffer that packs its data aligned, which the generated class does not."""
-
-    def __init__(self, schema, buffer):
-        self._schema = schema
-        self._buffer = buffer
-
-    def Pack(self, builder):  # noqa: N802, the name that the schema calls
-        data = np.ascontiguousarray(self._buffer.data, "uint8")
-        builder.StartVector(1, len(data), ALIGNMENT)
-        builder.head = builder.head - len(data)
-        builder.Bytes[builder.head : builder.head + len(data)] = data.tobytes()
-        vector = builder.EndVector()
-        self._schema.BufferStart(builder)
-        self._schema.BufferAddData(builder, vector)
-        return self._schema.BufferEnd(builder)
-
-
-def _packed(schema, model):
-    import flatbuffers
-
-    model.buffers = [
-        buffer if buffer.data is None else _AlignedBuffer(schema, buffer)
-        for buffer in model.buffers
-    ]
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())

@@ -6,6 +6,8 @@ import os
 import numpy as np
 from rich.table import Table
 
+from tf_admm.export import flatbuffer
+
 #: Names of encodings by the number of axes that a sparse tensor has too many.
 ENCODINGS = {0: "compressed rows", 1: "blocks"}
 
@@ -95,7 +97,7 @@ def _constants(data):
 
     if data[4:8] != b"TFL3":
         raise ValueError("it does not begin as one")
-    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    model = flatbuffer.read(data)
     types = {
         number: name.lower()
         for name, number in vars(schema.TensorType).items()
@@ -134,43 +136,4 @@ def _constant(tensor, values, dtype):
         encoding,
         values.nbytes + places,
         1 - nonzeros / max(size, 1),
-    )
-
-
-def fails_without_avx(data):
-    """Whether a file has what LiteRT can't prepare on processors without AVX.
-
-    XNNPACK's sparse path, which x86 processors with AVX don't take, fails on a mean
-    over positions that a convolution follows, as in `GlobalAveragePooling2D(
-    keepdims=True)` and a 1x1 Conv2D for a head.
-    """
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromPackedBuf(data, 0)
-    floats = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
-    return any(
-        _has_sparse(graph, floats) and _means_into_convolution(schema, model, graph)
-        for graph in model.subgraphs
-    )
-
-
-def _has_sparse(graph, types):
-    """Whether a kernel of four axes is stored sparse."""
-    return any(
-        tensor.sparsity is not None and len(tensor.shape) == 4 and tensor.type in types
-        for tensor in graph.tensors
-    )
-
-
-def _means_into_convolution(schema, model, graph):
-    kinds = [model.operatorCodes[o.opcodeIndex].builtinCode for o in graph.operators]
-    means = {
-        int(index)
-        for kind, operator in zip(kinds, graph.operators)
-        if kind == schema.BuiltinOperator.MEAN
-        for index in operator.outputs
-    }
-    return any(
-        kind == schema.BuiltinOperator.CONV_2D and int(operator.inputs[0]) in means
-        for kind, operator in zip(kinds, graph.operators)
     )

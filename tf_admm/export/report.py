@@ -4,6 +4,8 @@ import dataclasses
 import gzip
 import textwrap
 
+from tf_admm.export import flatbuffer
+
 #: How many sparse tensors `str(report)` names.
 SHOWN = 8
 
@@ -83,12 +85,9 @@ def sparse_tensors(data):
 
 
 def _sparse(data):
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromPackedBuf(data, 0)
     return [
         tensor
-        for graph in model.subgraphs
+        for graph in flatbuffer.read(data).subgraphs
         for tensor in graph.tensors
         if tensor.sparsity is not None
     ]

@@ -7,7 +7,7 @@ import keras
 
 from tf_admm import files
 from tf_admm.export import conversion
-from tf_admm.export import inspection
+from tf_admm.export import quirks
 from tf_admm.export import report
 from tf_admm.export.precision import Precision
 from tf_admm.export.signature import Signature
@@ -82,7 +82,7 @@ def write(path, dtype, dense, small, batch):
         file.flush()
         os.fsync(file.fileno())
     result = _report(path, dtype, dense, written, batch, small.problem)
-    if inspection.fails_without_avx(written.data):
+    if quirks.fails_without_avx(written.data):
         warnings.warn(
             f"{path}: LiteRT can't run it on x86 processors without AVX, and perhaps "
             "not on others, for a convolution follows a mean over positions. Let a "

@@ -1,0 +1,55 @@
+"""A TFLite file as the objects of its schema, and back."""
+
+import numpy as np
+
+#: As the file format asks.
+ALIGNMENT = 16
+
+
+def read(data):
+    """The `ModelT` of the schema, from the bytes of a file."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.ModelT.InitFromPackedBuf(data, 0)
+
+
+def write(model):
+    """The bytes of a file, without data that nothing refers to any more."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    _empty_unused(model)
+    model.buffers = [
+        buffer if buffer.data is None else _AlignedBuffer(schema, buffer)
+        for buffer in model.buffers
+    ]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def _empty_unused(model):
+    """Drop the data of buffers that no tensor or metadata refers to."""
+    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
+    used |= {entry.buffer for entry in model.metadata or []}
+    for i, buffer in enumerate(model.buffers):
+        if i not in used:
+            buffer.data = None
+
+
+class _AlignedBuffer:
+    """A buffer that packs its data aligned, which the generated class does not."""
+
+    def __init__(self, schema, buffer):
+        self._schema = schema
+        self._buffer = buffer
+
+    def Pack(self, builder):  # noqa: N802, the name that the schema calls
+        data = np.ascontiguousarray(self._buffer.data, "uint8")
+        builder.StartVector(1, len(data), ALIGNMENT)
+        builder.head = builder.head - len(data)
+        builder.Bytes[builder.head : builder.head + len(data)] = data.tobytes()
+        vector = builder.EndVector()
+        self._schema.BufferStart(builder)
+        self._schema.BufferAddData(builder, vector)
+        return self._schema.BufferEnd(builder)

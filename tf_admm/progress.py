@@ -1,0 +1,57 @@
+"""How far a run has come."""
+
+from keras import ops
+
+PHASES = DENSE, ADMM, RETRAINING = "dense", "admm", "retraining"
+RESIDUALS = ("admm_primal", "admm_dual", "admm_primal_rel", "admm_dual_rel")
+
+
+class Progress:
+    """Phase, rho, residuals and counters of a run, as variables of its model.
+
+    Data, not attributes, so that one traced train step serves all phases, and a
+    backup of the model holds them.
+
+    Args:
+        add_weight: that of the model which owns the variables.
+
+    Attributes:
+        rho: float variable, rho in force.
+        residuals: float variable, of the last update, in the order of `RESIDUALS`.
+        phase: int variable, a place in `PHASES`.
+        steps: int variable, W-steps since the last update of Z and U.
+        epoch: int variable, the epoch that last began.
+    """
+
+    def __init__(self, add_weight):
+        def state(name, shape=(), dtype="float32"):
+            return add_weight(
+                shape=shape,
+                initializer="zeros",
+                trainable=False,
+                autocast=False,
+                dtype=dtype,
+                aggregation="only_first_replica",
+                name=name,
+            )
+
+        self.rho = state("rho")
+        self.residuals = state("residuals", shape=(len(RESIDUALS),))
+        self.phase = state("phase", dtype="int32")
+        self.steps = state("steps", dtype="int32")
+        self.epoch = state("epoch", dtype="int32")
+
+    def enter(self, phase):
+        """Begin one of `PHASES`."""
+        self.steps.assign(0)
+        self.phase.assign(PHASES.index(phase))
+
+    def retraining(self):
+        """Whether the phase is that, a boolean tensor."""
+        return self.phase == PHASES.index(RETRAINING)
+
+
+def value(variable):
+    """The number, or list of numbers, in a variable."""
+    # Also in the mirrored variables of a `tf.distribute` strategy.
+    return ops.convert_to_numpy(ops.convert_to_tensor(variable)).tolist()
