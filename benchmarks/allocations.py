@@ -66,13 +66,14 @@ def prune(case, seed):
 
 def table():
     result = Table(title="Rates by allocate, test accuracy, %")
-    for column in ("case", "ratio", "seeds", "mean", "min", "live", "lost"):
+    for column in ("case", "ratio", "seeds", "mean", "min", "lost"):
         result.add_column(column, no_wrap=True)
     for case in CASES:
         paths = sorted(mnist.RESULTS.glob(f"allocated_{case}_?.json"))
         runs = [json.loads(path.read_text()) for path in paths]
         if runs:
-            result.add_row(case, *mnist.figures(runs), mnist.lost(runs))
+            *figures, _ = mnist.figures(runs)
+            result.add_row(case, *figures, mnist.lost(runs))
     return result
 
 
