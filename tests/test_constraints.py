@@ -265,6 +265,20 @@ def test_identity_on_members(case, shape):
     close(case, project(case.constraint, member), member)
 
 
+@each_shape(MASKS)
+def test_identity_on_members_of_any_magnitudes(case, shape):
+    """Entries that vanish beside others; members of a mask are told by their zeros."""
+    (frozen,) = case.constraint.freeze_all([tf.constant(normal(shape))])
+    for decades in (16, 37):
+        w = 10.0 ** -np.random.default_rng(1).uniform(0, decades, shape)
+        w = tf.constant(w * np.sign(normal(shape)), "float32")
+        member = case.constraint.restrict(w, frozen)
+        assert case.constraint.holds([member], [frozen])
+        assert case.constraint.holds([w], [frozen]) == case.oracle.member(w.numpy())
+        if decades == 16:
+            np.testing.assert_array_equal(project(case.constraint, member), member)
+
+
 @each_shape(CASES, "small")
 def test_no_member_is_nearer(case, shape):
     rounded, heavy = np.round(normal(shape, 1)), normal(shape, 2) ** 3

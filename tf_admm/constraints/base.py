@@ -96,9 +96,17 @@ class MaskConstraint(SetConstraint):
         return [ops.cast(mask, w.dtype) for w, mask in zip(ws, self.masks(ws))]
 
     def holds(self, ws, frozen):
-        """Whether each is its own projection."""
-        pairs = zip(ws, self.masks(ws))
-        return all(bool(ops.all(ops.logical_or(mask, w == 0))) for w, mask in pairs)
+        """Whether the nearest members of their zeros and ones are these themselves.
+
+        Which weights are zero is all that matters, and small ones beside large
+        ones are zero to a norm.
+        """
+        nonzero = [ops.convert_to_tensor(w) != 0 for w in ws]
+        masks = self.masks([ops.cast(support, "float32") for support in nonzero])
+        return all(
+            bool(ops.all(ops.logical_or(mask, ops.logical_not(support))))
+            for mask, support in zip(masks, nonzero)
+        )
 
     def restrict(self, w, frozen):
         """`w * frozen`, with 0.0 also where `w` is not finite."""

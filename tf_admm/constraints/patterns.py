@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from tf_admm.constraints import selection
@@ -28,8 +29,9 @@ class PatternSparsity(MaskConstraint):
     """Each 2D kernel is zero outside of one pattern of a library.
 
     A kernel is `w[..., i, o]`, one input of one filter. The projection chooses,
-    for each, the pattern P that maximises `||w * P||`, and then keeps the
-    kernels whose `||w * P||` is largest. Both together are the nearest member.
+    for each, the pattern P outside of which least is lost, `||w - w * P||`, and
+    then keeps the kernels whose `||w * P||` is largest. Both together are the
+    nearest member.
 
     Args:
         patterns: the library, nested lists of 0 and 1, each of the spatial
@@ -66,14 +68,15 @@ class PatternSparsity(MaskConstraint):
         squares = ops.square(selection.unit_scale(w))
         squares = ops.reshape(squares, (-1, math.prod(kernels)))
         library = ops.reshape(self._library, (self._library.shape[0], -1))
-        norms = ops.matmul(ops.cast(library, squares.dtype), squares)
+        # Not the pattern with most inside, which what is small beside it may not
+        # change by a digit: of a member, nothing is outside.
+        lost = ops.matmul(ops.cast(library == 0, squares.dtype), squares)
+        norms = ops.maximum(ops.sum(squares, axis=0) - ops.min(lost, axis=0), 0)
         chosen = ops.take(
-            ops.transpose(library) != 0, ops.argmax(norms, axis=0), axis=1
+            ops.transpose(library) != 0, ops.argmin(lost, axis=0), axis=1
         )
-        kept = selection.largest(
-            ops.max(norms, axis=0),
-            norms.shape[1] - round(self.connectivity * norms.shape[1]),
-        )
+        total = norms.shape[0]
+        kept = selection.largest(norms, total - round(self.connectivity * total))
         mask = ops.reshape(chosen, w.shape)
         return ops.logical_and(mask, ops.reshape(kept, kernels))
 
@@ -83,8 +86,8 @@ class PatternSparsity(MaskConstraint):
 
 def _library(patterns):
     try:
-        library = ops.convert_to_tensor(patterns, dtype="int32")
-        good = len(library.shape) > 1 and bool(ops.all((library == 0) | (library == 1)))
+        library = np.asarray(patterns)
+        good = library.ndim > 1 and np.isin(library, (0, 1)).all()
     except (TypeError, ValueError):
         good = False
     if not good:
@@ -92,4 +95,4 @@ def _library(patterns):
             "Invalid value for argument `patterns`. Expected a list of patterns of "
             f"0 and 1, all of one shape. Received: patterns={patterns}"
         )
-    return library
+    return ops.convert_to_tensor(library, dtype="int32")
