@@ -239,7 +239,13 @@ def test_an_impossible_budget_names_the_nearest(model, budget, nearest):
         ({"ratio": 2, "constraint": lambda s: Levels.ternary()}, "`constraint`"),
         ({"ratio": 2, "exclude": ["fc9"]}, "'fc9', which matches none"),
         ({"ratio": 2, "exclude": "fc2"}, "`exclude`. Expected a list of keys"),
-        ({"ratio": 2, "exclude": [".*"]}, "no earlier key matches"),
+        ({"ratio": 2, "exclude": None}, "`exclude`. Expected a list of keys"),
+        ({"ratio": 2, "exclude": [".*"]}, "at least one kernel to share the budget"),
+        ({"ratio": "10"}, "`ratio`. Expected a positive number. Received: ratio='10'"),
+        ({"ratio": 2, "method": ["erk"]}, "`method`. Expected one of"),
+        ({"ratio": 2, "constraint": None}, "`constraint`.*NoneType"),
+        ({"ratio": 2, "constraint": BlockSparsity}, "`constraint`.*argument: 'block'"),
+        ({"ratio": 2, "constraint": lambda s: Sparsity(0.9)}, "returns Sparsity.0.9."),
         (
             {"ratio": 2, "constraint": lambda s: BlockSparsity(s, (16, 16))},
             "block of shape",
@@ -257,7 +263,86 @@ def test_sensitivity_needs_a_compiled_model(model, data):
         tf_admm.allocate(plain, ratio=2, method="sensitivity", data=data)
 
 
+@pytest.mark.parametrize(
+    "made, message",
+    [
+        (lambda x, y: x, "dataset.*ndarray"),
+        (lambda x, y: (x,), "dataset.*tuple"),
+        (lambda x, y: [x, y], "dataset.*list"),
+        (lambda x, y: iter([(x, y)]), "many times.*iterator"),
+        (lambda x, y: (x[:0], y[:0]), "loss of the model is finite.*nan"),
+    ],
+    ids=["x", "x alone", "list", "iterator", "none"],
+)
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_data_that_sensitivity_can_not_use(model, data, tmp_path, made, message):
+    cache = tmp_path / "losses.json"
+    arguments = dict(ratio=10, method="sensitivity", data=made(*data), cache=cache)
+    with pytest.raises(ValueError, match=message):
+        tf_admm.allocate(model, **arguments)
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite(bad):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(1, name="fc")])
+    model.compile("sgd", "mse", jit_compile=False)
+    data = np.full((8, 4), bad), np.ones(8)
+    with pytest.raises(ValueError, match="loss of the model is finite. Received"):
+        tf_admm.allocate(model, ratio=1, method="sensitivity", data=data)
+
+
+def test_weighted_samples(model, data, tmp_path):
+    """Samples without weight are as if they were not there."""
+    x, y = data
+    found, rest = kernels.find(model)[-1:], np.zeros(32)
+    weighted = (x, y, np.concatenate([np.ones(32), rest]))
+    some = sensitivity.curves(model, found, Sparsity, (x[:32], y[:32]))
+    all_ = sensitivity.curves(model, found, Sparsity, weighted)
+    losses = np.array(some["fc2/kernel"])[:, 1]
+    # Keras divides by the number of samples, whatever their weights.
+    got = np.array(all_["fc2/kernel"])[:, 1]
+    np.testing.assert_allclose(got / got[0], losses / losses[0], rtol=1e-4)
+
+
 # The cache of the losses.
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", "null", '{"fc1": null}'])
+def test_a_file_that_is_no_cache_is_left_alone(model, data, tmp_path, text):
+    cache = tmp_path / "rates.json"
+    cache.write_text(text)
+    with pytest.raises(ValueError, match="`cache`.*rates.json, which holds something"):
+        tf_admm.allocate(model, ratio=9, method="sensitivity", data=data, cache=cache)
+    assert cache.read_text() == text
+
+
+def test_a_cache_that_can_not_be_written_is_an_error_before_the_work(
+    model, data, capsys
+):
+    with pytest.raises(FileNotFoundError):
+        tf_admm.allocate(
+            model,
+            ratio=9,
+            method="sensitivity",
+            data=data,
+            cache="/nowhere/losses.json",
+        )
+    # Not even the progress bar.
+    assert capsys.readouterr().out == ""
+
+
+def test_other_arrays_with_the_same_loss_are_measured(data, tmp_path):
+    """A hinge that every sample is beyond."""
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(1, name="fc")])
+    model.get_layer("fc").kernel.assign(np.full((4, 1), 2.0))
+    model.compile("sgd", "hinge", jit_compile=False)
+    one, two = np.ones((8, 4)), np.eye(4)[np.arange(8) % 4]
+    cache, found = tmp_path / "losses.json", kernels.find(model)
+    for x in (one, two):
+        got = sensitivity.curves(model, found, Sparsity, (x, np.ones(8)), cache)
+        fresh = sensitivity.curves(model, found, Sparsity, (x, np.ones(8)))
+        assert got == fresh and got["fc/kernel"][0] == [1.0, 0.0]
 
 
 def test_losses_are_measured_once(model, data, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 A new set is one row of `MASKS` or `VALUES`, with an oracle of `oracles.py`.
 """
 
+import math
 from typing import Any
 from typing import NamedTuple
 
@@ -688,8 +689,11 @@ def test_large_groups(n, m):
     [
         (lambda: BlockSparsity(0.5, (4, 0)), "`block`.*Received: block=0"),
         (lambda: BlockSparsity(0.5, (1.5, 1)), "`block`.*Received: block=1.5"),
-        (lambda: BlockSparsity(0.5, 4), "`block`. Expected a positive integer"),
-        (lambda: Levels(3), "`levels`. Expected numbers, symmetric"),
+        (lambda: BlockSparsity(0.5, 4), "`block`. Expected a tuple.*: block=4"),
+        (lambda: BlockSparsity(0.5, ()), "`block`. Expected a tuple"),
+        (lambda: Levels(3), "`levels`. Expected a list of finite.*: levels=3"),
+        (lambda: Levels("1"), "`levels`. Expected a list of finite"),
+        (lambda: Levels([-math.inf, math.inf]), "`levels`. Expected a list of finite"),
         (lambda: NMSparsity(4, 2), "`n`. Expected at most `m`. Received: n=4, m=2"),
         (lambda: NMSparsity(0, 2), "`n`. Expected a positive integer"),
         (lambda: NMSparsity(1, 2, axis="in"), "`axis`.*Received: axis=in"),
@@ -697,12 +701,13 @@ def test_large_groups(n, m):
             lambda: PatternSparsity([[[0, 2]]]),
             "`patterns`. Expected a list of patterns",
         ),
+        (lambda: PatternSparsity([[[0.5, 1]]]), "`patterns`. Expected a list of"),
         (lambda: PatternSparsity([]), "`patterns`. Expected a list of patterns"),
         (lambda: PatternSparsity([[[1, 0]], [[1]]]), "`patterns`. Expected a list"),
         (lambda: PatternSparsity(connectivity=2), "`connectivity`. Expected a number"),
-        (lambda: Levels([]), "`levels`. Expected numbers, symmetric"),
-        (lambda: Levels([0]), "`levels`. Expected numbers, symmetric"),
-        (lambda: Levels([1, 2]), "`levels`. Expected numbers, symmetric"),
+        (lambda: Levels([]), "`levels`. Expected a list of finite"),
+        (lambda: Levels([0]), "`levels`. Expected a list of finite"),
+        (lambda: Levels([1, 2]), "`levels`. Expected a list of finite"),
         (lambda: Levels.uniform(1), "`bits`. Expected at least 2"),
         (lambda: Levels.uniform(0), "`bits`. Expected a positive integer"),
         (lambda: Clusters(0), "`clusters`. Expected a positive integer"),
@@ -716,6 +721,31 @@ def test_large_groups(n, m):
 def test_what_init_refuses(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "constraint, expected",
+    [
+        (Sparsity(1 / 3), "Sparsity(0.333333)"),
+        (BlockSparsity(0.9, (4, 1)), "BlockSparsity(0.9, block=(4, 1))"),
+        (
+            Levels.uniform(8),
+            "Levels([-127, -126, -125, -124, -123, -122, -121, ...], "
+            "per_channel=False)",
+        ),
+        (
+            PatternSparsity([np.eye(3).tolist()]),
+            "PatternSparsity([[...]], connectivity=0)",
+        ),
+        (
+            Intersection(Sparsity(0.95), Levels.ternary()),
+            "Intersection(Sparsity(0.95), values=Levels([-1, 0, 1], "
+            "per_channel=False))",
+        ),
+    ],
+)
+def test_how_it_is_printed(constraint, expected):
+    assert repr(constraint) == expected
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,14 @@ def test_another_head_on_a_pruned_backbone():
     assert np.all(model.get_layer("new").kernel != 0)
 
 
+def test_a_new_layer_that_is_zero_throughout_is_named():
+    backbone = pruned(models.mlp())
+    head = keras.layers.Dense(5, kernel_initializer="zeros", name="new")
+    model = keras.Model(backbone.input, head(backbone.layers[-2].output))
+    with pytest.warns(UserWarning, match="zero throughout.*'new/kernel'"):
+        tf_admm.freeze_sparsity(model)
+
+
 def test_the_constraint_that_was_there_counts_first():
     task = models.mlp(kernel_constraint=keras.constraints.NonNeg())
     model = pruned(task)

@@ -287,6 +287,26 @@ def test_plan_says_what_each_kernel_gets_and_why(capsys):
         np.testing.assert_array_equal(now, then)
 
 
+def test_plan_of_a_function(capsys):
+    plan = tf_admm.plan(two_level(), lambda k: HALF if "inner" in k.path else None)
+    assert [row.why for row in plan.rows] == [
+        "constraints",
+        "constraints",
+        "excluded by constraints",
+    ]
+
+
+def test_plan_is_whole_in_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    inner = keras.Sequential([layers.Dense(4, name="a_long_name")], name="another")
+    tf_admm.plan(through(inner, shape=(5,)), Sparsity(0.987654))
+    printed = capsys.readouterr().out
+    cells = [[c.strip() for c in row.split("│")[1:]] for row in printed.splitlines()]
+    columns = ["".join(column) for column in zip(*filter(None, cells))]
+    assert "another/a_long_name/kernel" in columns[0]
+    assert "Sparsity(0.987654)" in columns[2]
+
+
 @pytest.mark.parametrize(
     "constraint", [HALF, GlobalSparsity(0.7), Levels.ternary(), FilterSparsity(0.5)]
 )

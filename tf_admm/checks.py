@@ -23,8 +23,8 @@ def check_backend():
         )
 
 
-def check_model(model):
-    """Raise unless `model` is a built Keras model with Keras' own steps."""
+def check_built(model):
+    """Raise unless `model` is a built Keras model."""
     if not isinstance(model, keras.Model):
         raise ValueError(
             "Expected `model` to be a Keras 3 `keras.Model`. Received: "
@@ -36,6 +36,11 @@ def check_model(model):
             f"'{model.name}'. Build it first, by `model.build(input_shape)` or "
             "by calling it on a batch."
         )
+
+
+def check_model(model):
+    """Raise unless `model` is a built Keras model with Keras' own steps."""
+    check_built(model)
     own = [
         name
         for name in TRAINING_METHODS

@@ -1,8 +1,11 @@
 """Zeros that stay zero in a plain Keras model."""
 
+import warnings
+
 import keras
 from keras import ops
 
+from tf_admm import checks
 from tf_admm import kernels
 
 
@@ -57,16 +60,19 @@ def freeze_sparsity(model):
     Raises:
         ValueError: if the model is not built, or no kernel of it has zeros.
     """
-    if not model.built:
-        raise ValueError(
-            f"Expected a built model. Received: the unbuilt model '{model.name}'"
-        )
-    found = [kernel.variable for kernel in kernels.find(model)]
-    frozen = [variable for variable in found if _freeze(variable)]
+    checks.check_built(model)
+    frozen = [kernel for kernel in kernels.find(model) if _freeze(kernel.variable)]
     if not frozen:
         raise ValueError(
             "Expected a model with zeros in its kernels, such as the `.model` of a "
             f"finished `ADMMModel`. Received: the model '{model.name}' without any"
+        )
+    dead = [k.path for k in frozen if not bool(ops.any(k.variable.constraint.mask))]
+    if dead:
+        warnings.warn(
+            f"These kernels were zero throughout, and will stay so: {dead}. If they "
+            "are new, give them another initializer first.",
+            stacklevel=2,
         )
     # A step that was traced before knows nothing of the constraints.
     model.train_function = None

@@ -5,6 +5,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from tf_admm import checks
 from tf_admm import kernels
 
 
@@ -47,6 +48,7 @@ class Summary:
     """
 
     def __init__(self, model):
+        checks.check_built(model)
         self.rows = [Row(kernel) for kernel in kernels.find(model)]
         self.kept = sum(row.kept for row in self.rows)
         self.total = sum(row.total for row in self.rows)
@@ -103,6 +105,9 @@ def summary(model):
 
     Returns:
         The `Summary` that was printed.
+
+    Raises:
+        ValueError: if it is no built Keras model.
     """
     result = Summary(model)
     Console().print(result)

@@ -4,6 +4,7 @@ from keras import ops
 from rich.console import Console
 from rich.table import Table
 
+from tf_admm import checks
 from tf_admm import kernels
 from tf_admm import selectors
 
@@ -39,6 +40,7 @@ class Plan:
     """
 
     def __init__(self, model, constraints):
+        checks.check_built(model)
         choices = selectors.choose(kernels.find(model), constraints)
         kept = _kept(choices)
         self.rows = [Row(choice, kept[id(choice)]) for choice in choices]
@@ -51,10 +53,12 @@ class Plan:
         return self.total / max(self.kept, 1)
 
     def __rich__(self):
-        table = Table("kernel", "shape", "constraint", title="Plan")
+        table = Table(title="Plan")
+        for name in ("kernel", "shape", "constraint"):
+            table.add_column(name, overflow="fold")
         table.add_column("kept", justify="right")
         table.add_column("total", justify="right")
-        table.add_column("why")
+        table.add_column("why", overflow="fold")
         for row in self.rows:
             table.add_row(
                 row.path,

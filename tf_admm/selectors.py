@@ -74,7 +74,7 @@ def together(pairs):
 
 
 def _by_key(kernels, constraints):
-    _check_keys(kernels, constraints)
+    check_keys(kernels, constraints, "constraints")
     for kernel in kernels:
         key = _first_key(kernel, constraints)
         if key is None:
@@ -89,7 +89,7 @@ def _without_keys(kernels, constraint):
         if kernel.by_name_only:
             yield Choice(kernel, None, "only by its own name")
         else:
-            yield _choice(kernel, constraint, "constraints", "all kernels")
+            yield _choice(kernel, constraint, "constraints", "constraints")
 
 
 def _choice(kernel, value, name, why):
@@ -126,9 +126,9 @@ def matches(key, kernel):
         return False
     try:
         pattern = re.compile(key)
+        return any(pattern.fullmatch(name) for name in names)
     except (re.error, TypeError):
         return False
-    return any(pattern.fullmatch(name) for name in names)
 
 
 def _first_key(kernel, constraints):
@@ -138,20 +138,20 @@ def _first_key(kernel, constraints):
     return next((key for key in constraints if matches(key, kernel)), None)
 
 
-def _check_keys(kernels, constraints):
+def check_keys(kernels, constraints, name):
+    """Raise if a key of the argument `name` matches nothing, or in vain."""
     for key in constraints:
         covered = [kernel for kernel in kernels if matches(key, kernel)]
         if not covered:
             raise ValueError(
-                "Expected each key of `constraints` to be the name or path of a "
-                "layer with a kernel, or a regular expression that matches one in "
-                f"full. Received: {key!r}, which matches none of "
-                f"{_listing(kernels)}"
+                f"Expected each key of `{name}` to be the name or path of a layer "
+                "with a kernel, or a regular expression that matches one in full. "
+                f"Received: {key!r}, which matches none of {_listing(kernels)}"
             )
         if not any(_first_key(kernel, constraints) == key for kernel in covered):
-            earlier = sorted({_first_key(kernel, constraints) for kernel in covered})
+            earlier = list({_first_key(kernel, constraints): 0 for kernel in covered})
             raise ValueError(
-                "Expected each key of `constraints` to match a kernel that no "
+                f"Expected each key of `{name}` to match a kernel that no "
                 f"earlier key matches, since the first counts. Received: {key!r}, "
                 f"whose kernels {_listing(covered)} all go to {earlier}. Put it "
                 "before them, or leave it out."

@@ -1,7 +1,9 @@
 """One budget for a model, made into a constraint for each kernel."""
 
 import math
+import numbers
 
+from tf_admm import checks
 from tf_admm import costs
 from tf_admm import kernels
 from tf_admm import plans
@@ -20,8 +22,6 @@ BUDGETS = {
 }
 #: Relative; of a budget that has been printed.
 ROUNDING = 1e-9
-#: A key that matches every kernel, and is not likely to be among those excluded.
-REST = "(?s:.*)"
 
 
 def allocate(
@@ -43,7 +43,8 @@ def allocate(
     block, a filter), from below, over all kernels of the model; blocks that are
     cut off by the end of an axis cost as much as whole ones. Kernels that are
     excluded, frozen or embeddings count as they are. Each kernel keeps as many
-    weights as it has outputs, or a unit if that is more.
+    weights as it has outputs, or a unit if that is more, so that it can join its
+    inputs to all outputs; which weights these are is the training's to find.
 
     Args:
         model: a built Keras model.
@@ -60,11 +61,11 @@ def allocate(
         constraint: a function from a sparsity to a `RateConstraint`, such as the
             class `Sparsity` or `FilterSparsity`.
         exclude: keys of kernels to leave alone, as in `ADMMModel`.
-        data: held-out data for `"sensitivity"`: `(x, y)`, or a dataset. The
-            model must be compiled.
+        data: held-out data for `"sensitivity"`: `(x, y)`, `(x, y, sample_weight)`,
+            or a dataset. The model must be compiled.
         cache: file for the losses that `"sensitivity"` measures; if they are there
-            for the same weights, constraints and dense loss, they are not measured
-            again.
+            for the same weights, constraints, arrays and dense loss, they are not
+            measured again.
 
     Returns:
         An `Allocation`, a dict from kernel paths to constraints.
@@ -73,6 +74,7 @@ def allocate(
         ValueError: if not one budget is given, or it can't be met; the message
             names the nearest one that can.
     """
+    checks.check_built(model)
     name, budget = _budget(ratio=ratio, nonzeros=nonzeros, bytes=bytes, macs=macs)
     _check_method(model, method, data)
     chosen, fixed = _divide(model, constraint, exclude)
@@ -106,16 +108,16 @@ def _budget(**budgets):
             f"Expected one budget of {list(budgets)}. Received: {given or 'none'}"
         )
     ((name, value),) = given.items()
-    if not value > 0 or not math.isfinite(value):
+    if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
         raise ValueError(
             f"Invalid value for argument `{name}`. Expected a positive number. "
-            f"Received: {name}={value}"
+            f"Received: {name}={value!r}"
         )
     return name, value
 
 
 def _check_method(model, method, data):
-    if method not in methods.METHODS:
+    if method not in list(methods.METHODS):
         raise ValueError(
             "Invalid value for argument `method`. Expected one of "
             f"{list(methods.METHODS)}. Received: method={method}"
@@ -130,24 +132,43 @@ def _check_method(model, method, data):
 
 def _divide(model, family, exclude):
     """The kernels to share the budget, and those that stay as they are."""
-    probe = family(0.0)
-    if not isinstance(probe, RateConstraint):
-        raise ValueError(
-            "Invalid value for argument `constraint`. Expected a function from a "
-            "sparsity to a `tf_admm.constraints.RateConstraint`. Received: "
-            f"constraint={family}, which returns {probe}"
-        )
-    if isinstance(exclude, str):
+    probe = _probe(family)
+    if not isinstance(exclude, list | tuple | set):
         raise ValueError(
             "Invalid value for argument `exclude`. Expected a list of keys. Received: "
             f"exclude={exclude!r}"
         )
     found = kernels.find(model)
-    selection = {**dict.fromkeys(exclude), REST: probe}
-    choices = selectors.choose(found, selection)
-    chosen = [c.kernel for c in choices if c.constraint is not None]
-    fixed = [c.kernel for c in choices if c.constraint is None]
-    return chosen, fixed
+    selectors.check_keys(found, dict.fromkeys(exclude), "exclude")
+    chosen = [
+        kernel
+        for kernel in found
+        if kernel.variable.trainable
+        and not kernel.by_name_only
+        and not any(selectors.matches(key, kernel) for key in exclude)
+    ]
+    if not chosen:
+        raise ValueError(
+            "Expected at least one kernel to share the budget. Received: a model with "
+            f"none that is trainable, no embedding, and not among exclude={exclude}"
+        )
+    selectors.choose(found, {kernel.path: probe for kernel in chosen})
+    return chosen, [kernel for kernel in found if kernel not in chosen]
+
+
+def _probe(family):
+    """The set of nothing zero."""
+    try:
+        probe = family(0.0)
+    except TypeError as error:
+        probe = error
+    if not isinstance(probe, RateConstraint) or probe.sparsity:
+        raise ValueError(
+            "Invalid value for argument `constraint`. Expected a function from a "
+            "sparsity to a `tf_admm.constraints.RateConstraint` of it. Received: "
+            f"constraint={family}, which returns {probe!r} for 0.0"
+        )
+    return probe
 
 
 def _check_budget(shares, budget, worded, name):

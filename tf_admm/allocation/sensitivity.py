@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -12,6 +13,8 @@ from tf_admm import files
 #: Fractions of units kept, at which the loss is measured.
 DENSITIES = (0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.055, 0.035, 0.025)
 DENSITIES += (0.016, 0.011, 0.008, 0.005, 0.003, 0.002, 0.0)
+#: In place of a loss that is not finite.
+BEYOND = 1e30
 
 
 def curves(model, kernels, family, data, cache=None):
@@ -23,19 +26,32 @@ def curves(model, kernels, family, data, cache=None):
         model: a compiled Keras model.
         kernels: list of `Kernel`.
         family: a function from a sparsity to a constraint.
-        data: held-out data as for `model.evaluate`: `(x, y)`, or a dataset.
-        cache: a file that the losses are kept in, for the same weights, constraints
-            and dense loss (which other data or another loss would change); `None`
-            for no file.
+        data: held-out data: `(x, y)`, `(x, y, sample_weight)`, or a dataset.
+        cache: a file that the losses are kept in, for the same weights, constraints,
+            arrays and dense loss; `None` for no file.
 
     Returns:
         Dict from paths to lists of `[density, loss]`, from 1.0 down.
+
+    Raises:
+        ValueError: if `data` is none of these, or the loss on it is not finite; if
+            `cache` is a file of something else.
     """
+    _check_data(data)
+    found = _read(cache)
     dense = _loss(model, data)
-    key = _fingerprint(model, family, dense)
-    found = _cached(cache, key)
+    if not np.isfinite(dense):
+        raise ValueError(
+            "Expected data on which the loss of the model is finite. Received: data "
+            f"on which it is {dense}"
+        )
+    key = _fingerprint(model, family, data, dense)
+    found = found["curves"] if found["key"] == key else {}
     missing = [kernel for kernel in kernels if kernel.path not in found]
     if missing:
+        if cache:
+            # What can't be written is an error before the work.
+            files.save_json({"key": key, "curves": found}, cache)
         progress = keras.utils.Progbar(len(missing) * len(DENSITIES), unit_name="loss")
         for kernel in missing:
             found[kernel.path] = [
@@ -53,31 +69,63 @@ def _curve(model, kernel, family, data, progress):
         for density in DENSITIES:
             projected = family(1.0 - density)(kernel.canonical(weights))
             kernel.variable.assign(kernel.original(projected))
-            yield [density, _loss(model, data)]
+            # A loss beyond any scale is as bad as can be.
+            loss = np.nan_to_num(_loss(model, data), nan=BEYOND, posinf=BEYOND)
+            yield [density, float(loss)]
             progress.add(1)
     finally:
         kernel.variable.assign(weights)
 
 
+def _check_data(data):
+    good = (
+        len(data) in (2, 3)
+        if isinstance(data, tuple)
+        else not isinstance(data, list | dict | np.ndarray | Iterator)
+    )
+    if not good:
+        raise ValueError(
+            "Expected `data` to be `(x, y)`, `(x, y, sample_weight)`, or a dataset, "
+            f"which can be gone through many times. Received: {type(data)}"
+        )
+
+
 def _loss(model, data):
-    arguments = data if isinstance(data, tuple) else (data,)
-    logs = model.evaluate(*arguments, verbose=0, return_dict=True)
-    # A loss beyond any scale is as bad as can be.
-    return float(np.nan_to_num(logs["loss"], nan=1e30, posinf=1e30))
+    x, y, sample_weight = (
+        keras.utils.unpack_x_y_sample_weight(data)
+        if isinstance(data, tuple)
+        else (data, None, None)
+    )
+    logs = model.evaluate(
+        x, y, sample_weight=sample_weight, verbose=0, return_dict=True
+    )
+    # Keras warns of no data, and leaves the loss out.
+    return float(logs.get("loss", np.nan))
 
 
-def _fingerprint(model, family, dense):
-    """What the losses depend on; the data and the loss by the dense loss."""
+def _fingerprint(model, family, data, dense):
+    """What the losses depend on; the loss, and a dataset, by the dense loss."""
     sets = [keras.saving.serialize_keras_object(family(1 - d)) for d in DENSITIES]
     digest = hashlib.sha256(json.dumps([sets, dense]).encode())
-    for weight in model.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
+    arrays = keras.tree.flatten(data) if isinstance(data, tuple) else []
+    for array in (*model.get_weights(), *arrays):
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
-def _cached(path, key):
+def _read(path):
+    """What `curves` wrote to a file, if there is one."""
     if not path or not os.path.exists(path):
-        return {}
-    with open(path) as file:
-        record = json.load(file)
-    return record["curves"] if record["key"] == key else {}
+        return {"key": None, "curves": {}}
+    try:
+        with open(path) as file:
+            record = json.load(file)
+        good = set(record) == {"key", "curves"}
+    except (OSError, TypeError, ValueError):
+        good = False
+    if not good:
+        raise ValueError(
+            "Expected `cache` to be a file that an earlier call wrote, or a new one. "
+            f"Received: {path}, which holds something else"
+        )
+    return record

@@ -1,6 +1,7 @@
 """The three kinds of sets, each with the holes that a new set fills."""
 
 import numbers
+import reprlib
 
 import keras
 from keras import ops
@@ -62,11 +63,9 @@ class SetConstraint(keras.constraints.Constraint):
         return self.restrict(w, frozen)
 
     def __repr__(self):
-        values = {name: getattr(self, name) for name in self.get_config()}
-        arguments = (
-            f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value!r}"
-            for name, value in values.items()
-        )
+        first, *others = self.get_config() or [""]
+        arguments = [_short(getattr(self, first))] if first else []
+        arguments += [f"{name}={_short(getattr(self, name))}" for name in others]
         return f"{type(self).__name__}({', '.join(arguments)})"
 
 
@@ -143,6 +142,20 @@ class ValueConstraint(SetConstraint):
 
     def freeze_all(self, ws):
         return [self.codes(w, ops.ones_like(w, dtype="bool")) for w in ws]
+
+
+class _Short(reprlib.Repr):
+    """Lists of many levels or patterns are cut, and so are digits of rates."""
+
+    def __init__(self):
+        super().__init__()
+        self.maxlist, self.maxlevel, self.maxother = 7, 1, 200
+
+    def repr_float(self, value, level):
+        return f"{value:.6g}"
+
+
+_short = _Short().repr
 
 
 def _near(w, restricted):

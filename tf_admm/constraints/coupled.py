@@ -49,8 +49,9 @@ class GlobalSparsity(MaskConstraint):
 class UnitSparsity(MaskConstraint):
     """Units between two kernels are dead: filters of one, channels of the next.
 
-    Shared by two kernels, in the order of the model, of which the second reads
-    what the first puts out, directly or through a Flatten. A unit is one filter
+    Shared by two kernels, in the order of the model (of a subclassed model, that
+    in which its layers became attributes), of which the second must read what the
+    first puts out, directly or through a Flatten. A unit is one filter
     of the first together with all that reads it in the second, counted once:
 
         S = {(v, v') : at least round(sparsity * n) units are 0.0 in both}.

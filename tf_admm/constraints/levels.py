@@ -1,5 +1,7 @@
 """Quantisation levels with a free scale."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -51,15 +53,15 @@ class Levels(ValueConstraint):
     """
 
     def __init__(self, levels, per_channel=False):
-        levels = levels if isinstance(levels, range | tuple | list) else ()
-        self.levels = sorted(float(level) for level in levels)
+        self.levels = _numbers(levels)
         self.per_channel = bool(per_channel)
         self._magnitudes = sorted({abs(level) for level in self.levels})
         mirrored = sorted(-level for level in self.levels)
-        if not any(self._magnitudes) or mirrored != self.levels:
+        finite = all(map(math.isfinite, self.levels))
+        if not any(self._magnitudes) or mirrored != self.levels or not finite:
             raise ValueError(
-                "Invalid value for argument `levels`. Expected numbers, symmetric "
-                f"about 0, not all 0. Received: levels={levels}"
+                "Invalid value for argument `levels`. Expected a list of finite "
+                f"numbers, symmetric about 0, not all 0. Received: levels={levels}"
             )
 
     @classmethod
@@ -180,6 +182,14 @@ class Levels(ValueConstraint):
             _along(products, best),
             _along(squares, best),
         )
+
+
+def _numbers(levels):
+    """As sorted floats; none if they are no list of numbers."""
+    try:
+        return sorted(float(level) for level in levels)
+    except (TypeError, ValueError):
+        return []
 
 
 def _along(values, order):

@@ -3,7 +3,6 @@
 import math
 
 import keras
-import numpy as np
 from keras import ops
 
 from tf_admm.constraints import selection
@@ -72,9 +71,7 @@ class PatternSparsity(MaskConstraint):
         # change by a digit: of a member, nothing is outside.
         lost = ops.matmul(ops.cast(library == 0, squares.dtype), squares)
         norms = ops.maximum(ops.sum(squares, axis=0) - ops.min(lost, axis=0), 0)
-        chosen = ops.take(
-            ops.transpose(library) != 0, ops.argmin(lost, axis=0), axis=1
-        )
+        chosen = ops.take(ops.transpose(library) != 0, ops.argmin(lost, axis=0), axis=1)
         total = norms.shape[0]
         kept = selection.largest(norms, total - round(self.connectivity * total))
         mask = ops.reshape(chosen, w.shape)
@@ -86,8 +83,8 @@ class PatternSparsity(MaskConstraint):
 
 def _library(patterns):
     try:
-        library = np.asarray(patterns)
-        good = library.ndim > 1 and np.isin(library, (0, 1)).all()
+        library = ops.convert_to_tensor(patterns, dtype="float32")
+        good = len(library.shape) > 1 and bool(ops.all((library == 0) | (library == 1)))
     except (TypeError, ValueError):
         good = False
     if not good:
@@ -95,4 +92,4 @@ def _library(patterns):
             "Invalid value for argument `patterns`. Expected a list of patterns of "
             f"0 and 1, all of one shape. Received: patterns={patterns}"
         )
-    return ops.convert_to_tensor(library, dtype="int32")
+    return ops.cast(library, "int32")

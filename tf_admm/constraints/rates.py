@@ -105,8 +105,12 @@ class BlockSparsity(RateConstraint):
 
     def __init__(self, sparsity, block):
         super().__init__(sparsity)
-        sizes = block if isinstance(block, tuple | list) else (None,)
-        self.block = tuple(positive("block", size) for size in sizes)
+        if not isinstance(block, tuple | list) or not block:
+            raise ValueError(
+                "Invalid value for argument `block`. Expected a tuple of positive "
+                f"integers, such as (4, 1). Received: block={block!r}"
+            )
+        self.block = tuple(positive("block", size) for size in block)
 
     def check(self, shapes):
         for shape in shapes:
