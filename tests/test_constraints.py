@@ -709,6 +709,7 @@ def test_large_groups(n, m):
         (lambda: Levels([0]), "`levels`. Expected a list of finite"),
         (lambda: Levels([1, 2]), "`levels`. Expected a list of finite"),
         (lambda: Levels.uniform(1), "`bits`. Expected at least 2"),
+        (lambda: Levels.powers_of_two(1), "`bits`. Expected at least 2"),
         (lambda: Levels.uniform(0), "`bits`. Expected a positive integer"),
         (lambda: Clusters(0), "`clusters`. Expected a positive integer"),
         (lambda: Clusters(257), "`clusters`. Expected at most 256"),

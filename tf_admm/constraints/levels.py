@@ -80,18 +80,13 @@ class Levels(ValueConstraint):
 
         `{-(2^(bits-1) - 1), ..., 2^(bits-1) - 1}`.
         """
-        if positive("bits", bits) < 2:
-            raise ValueError(
-                "Invalid value for argument `bits`. Expected at least 2, for a level "
-                f"besides 0. Received: bits={bits}"
-            )
-        top = 2 ** (bits - 1) - 1
+        top = 2 ** (_checked(bits) - 1) - 1
         return cls(range(-top, top + 1), per_channel)
 
     @classmethod
     def powers_of_two(cls, bits, per_channel=False):
         """`{0, +-1, +-1/2, +-1/4, ...}`, `2^bits - 1` levels."""
-        powers = [2.0**-i for i in range(2 ** (positive("bits", bits) - 1) - 1)]
+        powers = [2.0**-i for i in range(2 ** (_checked(bits) - 1) - 1)]
         return cls([0.0, *powers, *(-p for p in powers)], per_channel)
 
     def codes(self, w, among):
@@ -182,6 +177,15 @@ class Levels(ValueConstraint):
             _along(products, best),
             _along(squares, best),
         )
+
+
+def _checked(bits):
+    if positive("bits", bits) < 2:
+        raise ValueError(
+            "Invalid value for argument `bits`. Expected at least 2, for a level "
+            f"besides 0. Received: bits={bits}"
+        )
+    return bits
 
 
 def _numbers(levels):
