@@ -63,22 +63,35 @@ class PatternSparsity(MaskConstraint):
 
     def mask(self, w):
         w = ops.convert_to_tensor(w)
-        kernels = (1,) * (len(w.shape) - 2) + tuple(w.shape[-2:])
-        squares = ops.square(selection.unit_scale(w))
-        squares = ops.reshape(squares, (-1, math.prod(kernels)))
-        library = ops.reshape(self._library, (self._library.shape[0], -1))
-        # Not the pattern with most inside, which what is small beside it may not
-        # change by a digit: of a member, nothing is outside.
-        lost = ops.matmul(ops.cast(library == 0, squares.dtype), squares)
-        norms = ops.maximum(ops.sum(squares, axis=0) - ops.min(lost, axis=0), 0)
-        chosen = ops.take(ops.transpose(library) != 0, ops.argmin(lost, axis=0), axis=1)
+        pattern, norms = self._nearest(w)
         total = norms.shape[0]
         kept = selection.largest(norms, total - round(self.connectivity * total))
-        mask = ops.reshape(chosen, w.shape)
+        library = ops.transpose(ops.reshape(self._library, (-1, _size(w)))) != 0
+        mask = ops.reshape(ops.take(library, pattern, axis=1), w.shape)
+        kernels = (1,) * (len(w.shape) - 2) + tuple(w.shape[-2:])
         return ops.logical_and(mask, ops.reshape(kept, kernels))
+
+    def _nearest(self, w):
+        """Each kernel's pattern, an index, and the squared norm within it.
+
+        By what is lost outside of it, not by what is inside, which small weights
+        beside large ones may not change by a digit: of a member, nothing is lost.
+        """
+        squares = ops.square(selection.unit_scale(w))
+        squares = ops.reshape(squares, (_size(w), -1))
+        outside = ops.reshape(self._library, (-1, _size(w))) == 0
+        lost = ops.matmul(ops.cast(outside, squares.dtype), squares)
+        norms = ops.sum(squares, axis=0) - ops.min(lost, axis=0)
+        # Of floats, Keras' argmin makes two more tensors of this size.
+        return ops.argmin(selection.bits(lost), axis=0), ops.maximum(norms, 0)
 
     def get_config(self):
         return {"patterns": self.patterns, "connectivity": self.connectivity}
+
+
+def _size(w):
+    """Entries of a 2D kernel."""
+    return math.prod(w.shape[:-2])
 
 
 def _library(patterns):

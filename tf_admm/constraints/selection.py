@@ -32,7 +32,7 @@ def largest(x, k):
     x = ops.convert_to_tensor(x)
     if k in (0, x.shape[0]):
         return ops.full(x.shape, k > 0, dtype="bool")
-    patterns = _patterns(x)
+    patterns = bits(ops.abs(x))
     low, above_low, above_high = _narrow(patterns, k, *_enclose(patterns, k))
 
     def with_ties():
@@ -44,10 +44,10 @@ def largest(x, k):
     return ops.cond(above_low == k, lambda: patterns >= low, with_ties)
 
 
-def _patterns(x):
-    """The bits of the magnitudes, as signed integers in the same order."""
+def bits(x):
+    """The bits of floats from 0.0 up, as signed integers in the same order."""
     double = keras.backend.standardize_dtype(x.dtype) == "float64"
-    x = ops.abs(x if double else ops.cast(x, "float32"))
+    x = x if double else ops.cast(x, "float32")
     return ops.view(x, dtype="int64" if double else "int32")
 
 
