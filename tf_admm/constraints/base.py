@@ -63,9 +63,10 @@ class SetConstraint(keras.constraints.Constraint):
         return self.restrict(w, frozen)
 
     def __repr__(self):
-        first, *others = self.get_config() or [""]
-        arguments = [_short(getattr(self, first))] if first else []
-        arguments += [f"{name}={_short(getattr(self, name))}" for name in others]
+        names = list(self.get_config())
+        values = [_short(getattr(self, name)) for name in names]
+        others = [f"{name}={value}" for name, value in zip(names[1:], values[1:])]
+        arguments = values[:1] + others
         return f"{type(self).__name__}({', '.join(arguments)})"
 
 
