@@ -287,7 +287,7 @@ def test_plan_says_what_each_kernel_gets_and_why(capsys):
         np.testing.assert_array_equal(now, then)
 
 
-def test_plan_of_a_function(capsys):
+def test_plan_of_a_function():
     plan = tf_admm.plan(two_level(), lambda k: HALF if "inner" in k.path else None)
     assert [row.why for row in plan.rows] == [
         "constraints",

@@ -47,9 +47,10 @@ def choose(kernels, constraints):
     choices = list((_by_key if by_key else _without_keys)(kernels, constraints))
     constrained = [choice for choice in choices if choice.constraint is not None]
     if not constrained:
+        why = {choice.kernel.path: choice.why for choice in choices}
         raise ValueError(
             "Expected at least one kernel to constrain. Received: "
-            f"constraints={constraints}. Kernels of the model: {_listing(kernels)}"
+            f"constraints={constraints}, of which no kernel gets one: {why}"
         )
     _check_unambiguous([choice.kernel for choice in constrained])
     _check_shapes(constrained)
@@ -149,7 +150,7 @@ def check_keys(kernels, constraints, name):
                 f"Received: {key!r}, which matches none of {_listing(kernels)}"
             )
         if not any(_first_key(kernel, constraints) == key for kernel in covered):
-            earlier = list({_first_key(kernel, constraints): 0 for kernel in covered})
+            earlier = list(dict.fromkeys(_first_key(k, constraints) for k in covered))
             raise ValueError(
                 f"Expected each key of `{name}` to match a kernel that no "
                 f"earlier key matches, since the first counts. Received: {key!r}, "

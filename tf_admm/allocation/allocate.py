@@ -140,20 +140,14 @@ def _divide(model, family, exclude):
         )
     found = kernels.find(model)
     selectors.check_keys(found, dict.fromkeys(exclude), "exclude")
-    chosen = [
-        kernel
-        for kernel in found
-        if kernel.variable.trainable
-        and not kernel.by_name_only
-        and not any(selectors.matches(key, kernel) for key in exclude)
-    ]
-    if not chosen:
-        raise ValueError(
-            "Expected at least one kernel to share the budget. Received: a model with "
-            f"none that is trainable, no embedding, and not among exclude={exclude}"
-        )
-    selectors.choose(found, {kernel.path: probe for kernel in chosen})
-    return chosen, [kernel for kernel in found if kernel not in chosen]
+
+    def unless_excluded(kernel):
+        return None if any(selectors.matches(k, kernel) for k in exclude) else probe
+
+    choices = selectors.choose(found, unless_excluded)
+    chosen = [c.kernel for c in choices if c.constraint is not None]
+    fixed = [c.kernel for c in choices if c.constraint is None]
+    return chosen, fixed
 
 
 def _probe(family):

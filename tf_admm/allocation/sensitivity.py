@@ -37,77 +37,66 @@ def curves(model, kernels, family, data, cache=None):
         ValueError: if `data` is none of these, or the loss on it is not finite; if
             `cache` is a file of something else.
     """
-    _check_data(data)
-    found = _read(cache)
-    dense = _loss(model, data)
+    arguments, found = _arguments(data), _read(cache)
+    dense = _loss(model, arguments)
     if not np.isfinite(dense):
         raise ValueError(
             "Expected data on which the loss of the model is finite. Received: data "
             f"on which it is {dense}"
         )
-    key = _fingerprint(model, family, data, dense)
+    key = _fingerprint(model, family, arguments, dense)
     found = found["curves"] if found["key"] == key else {}
     missing = [kernel for kernel in kernels if kernel.path not in found]
     if missing:
-        if cache:
-            # What can't be written is an error before the work.
-            files.save_json({"key": key, "curves": found}, cache)
+        # A file that can't be written is an error before the work.
+        _write(cache, key, found)
         progress = keras.utils.Progbar(len(missing) * len(DENSITIES), unit_name="loss")
         for kernel in missing:
             found[kernel.path] = [
                 [1.0, dense],
-                *_curve(model, kernel, family, data, progress),
+                *_curve(model, kernel, family, arguments, progress),
             ]
-            if cache:
-                files.save_json({"key": key, "curves": found}, cache)
+            _write(cache, key, found)
     return {kernel.path: found[kernel.path] for kernel in kernels}
 
 
-def _curve(model, kernel, family, data, progress):
+def _curve(model, kernel, family, arguments, progress):
     weights = keras.ops.copy(kernel.variable)
     try:
         for density in DENSITIES:
             projected = family(1.0 - density)(kernel.canonical(weights))
             kernel.variable.assign(kernel.original(projected))
             # A loss beyond any scale is as bad as can be.
-            loss = np.nan_to_num(_loss(model, data), nan=BEYOND, posinf=BEYOND)
+            loss = np.nan_to_num(_loss(model, arguments), nan=BEYOND, posinf=BEYOND)
             yield [density, float(loss)]
             progress.add(1)
     finally:
         kernel.variable.assign(weights)
 
 
-def _check_data(data):
-    good = (
-        len(data) in (2, 3)
-        if isinstance(data, tuple)
-        else not isinstance(data, list | dict | np.ndarray | Iterator)
-    )
-    if not good:
+def _arguments(data):
+    """What `model.evaluate` is given; an error if it can't be given it many times."""
+    parts = data if isinstance(data, tuple) else (data,)
+    no_dataset = isinstance(data, tuple | list | dict | np.ndarray | Iterator)
+    if len(parts) not in (2, 3) and no_dataset:
         raise ValueError(
             "Expected `data` to be `(x, y)`, `(x, y, sample_weight)`, or a dataset, "
             f"which can be gone through many times. Received: {type(data)}"
         )
+    return dict(zip(("x", "y", "sample_weight"), parts))
 
 
-def _loss(model, data):
-    x, y, sample_weight = (
-        keras.utils.unpack_x_y_sample_weight(data)
-        if isinstance(data, tuple)
-        else (data, None, None)
-    )
-    logs = model.evaluate(
-        x, y, sample_weight=sample_weight, verbose=0, return_dict=True
-    )
+def _loss(model, arguments):
+    logs = model.evaluate(**arguments, verbose=0, return_dict=True)
     # Keras warns of no data, and leaves the loss out.
     return float(logs.get("loss", np.nan))
 
 
-def _fingerprint(model, family, data, dense):
+def _fingerprint(model, family, arguments, dense):
     """What the losses depend on; the loss, and a dataset, by the dense loss."""
     sets = [keras.saving.serialize_keras_object(family(1 - d)) for d in DENSITIES]
     digest = hashlib.sha256(json.dumps([sets, dense]).encode())
-    arrays = keras.tree.flatten(data) if isinstance(data, tuple) else []
+    arrays = keras.tree.flatten(arguments) if "y" in arguments else []
     for array in (*model.get_weights(), *arrays):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
@@ -129,3 +118,8 @@ def _read(path):
             f"Received: {path}, which holds something else"
         )
     return record
+
+
+def _write(path, key, curves):
+    if path:
+        files.save_json({"key": key, "curves": curves}, path)
