@@ -10,8 +10,7 @@ import pytest
 from keras import layers
 
 import tf_admm
-from tf_admm import costs
-from tf_admm import kernels
+from tf_admm.allocation import costs
 from tf_admm.allocation import sensitivity
 from tf_admm.constraints import BlockSparsity
 from tf_admm.constraints import FilterSparsity
@@ -21,6 +20,7 @@ from tf_admm.constraints import NMSparsity
 from tf_admm.constraints import PatternSparsity
 from tf_admm.constraints import Sparsity
 from tf_admm.constraints import UnitSparsity
+from tf_admm.structure import kernels
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 METHODS = ("uniform", "erk", "magnitude", "sensitivity")

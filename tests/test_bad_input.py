@@ -111,7 +111,7 @@ MODELS = {
     "test_step": (lambda: built(OwnTestStep), FC1, 0.1, ["['test_step']"]),
     "compute_loss": (lambda: built(OwnLoss), FC1, 0.1, ["['compute_loss']"]),
     "compute_metrics": (lambda: built(OwnMetrics), FC1, 0.1, ["OwnMetrics"]),
-    "frozen": (frozen, FC1, 0.1, ["'fc1'", "frozen", "layer.trainable = True"]),
+    "frozen": (frozen, FC1, 0.1, ["'fc1'", "untrainable", "layer.trainable = True"]),
     "negative rho": (mlp, FC1, -0.1, ["`rho`", "rho=-0.1"]),
     "NaN rho": (mlp, FC1, np.nan, ["`rho`", "rho=nan"]),
     "infinite rho": (mlp, FC1, np.inf, ["`rho`", "rho=inf"]),

@@ -259,23 +259,23 @@ def test_exact_count_under_ties(case, shape):
 
 @each_shape(CASES)
 def test_identity_on_members(case, shape):
-    """Another member with the same frozen part, of magnitudes well apart."""
-    (frozen,) = case.constraint.freeze_all([tf.constant(normal(shape))])
+    """Another member with the same settled part, of magnitudes well apart."""
+    (settled,) = case.constraint.settle([tf.constant(normal(shape))])
     w = 3.0 + np.abs(normal(shape, seed=1))
-    member = np.array(case.constraint.restrict(tf.constant(w), frozen))
+    member = np.array(case.constraint.restrict(tf.constant(w), settled))
     close(case, project(case.constraint, member), member)
 
 
 @each_shape(MASKS)
 def test_identity_on_members_of_any_magnitudes(case, shape):
     """Entries that vanish beside others; members of a mask are told by their zeros."""
-    (frozen,) = case.constraint.freeze_all([tf.constant(normal(shape))])
+    (settled,) = case.constraint.settle([tf.constant(normal(shape))])
     for decades in (16, 37):
         w = 10.0 ** -np.random.default_rng(1).uniform(0, decades, shape)
         w = tf.constant(w * np.sign(normal(shape)), "float32")
-        member = case.constraint.restrict(w, frozen)
-        assert case.constraint.holds([member], [frozen])
-        assert case.constraint.holds([w], [frozen]) == case.oracle.member(w.numpy())
+        member = case.constraint.restrict(w, settled)
+        assert case.constraint.holds([member], [settled])
+        assert case.constraint.holds([w], [settled]) == case.oracle.member(w.numpy())
         if decades == 16:
             np.testing.assert_array_equal(project(case.constraint, member), member)
 
@@ -352,15 +352,15 @@ def test_restrict_is_a_projection_on_what_is_frozen(case, dtype):
     restrict, tolerance = case.constraint.restrict, {"rtol": 2e-2, "atol": 2e-2}
     if dtype in ("float32", "float64"):
         tolerance = {"rtol": 1e-5, "atol": 1e-5}
-    (frozen,) = case.constraint.freeze_all([tf.constant(normal(shape))])
-    frozen = tf.cast(frozen, "float32")
+    (settled,) = case.constraint.settle([tf.constant(normal(shape))])
+    settled = tf.cast(settled, "float32")
     a, b = (tf.cast(normal(shape, seed), dtype) for seed in (1, 2))
-    got = restrict(a, frozen)
+    got = restrict(a, settled)
     assert got.dtype == dtype
     got = got.numpy().astype("float64")
-    np.testing.assert_allclose(restrict(tf.cast(got, dtype), frozen), got, **tolerance)
-    both = restrict(a + b, frozen).numpy().astype("float64")
-    np.testing.assert_allclose(both, got + restrict(b, frozen), **tolerance)
+    np.testing.assert_allclose(restrict(tf.cast(got, dtype), settled), got, **tolerance)
+    both = restrict(a + b, settled).numpy().astype("float64")
+    np.testing.assert_allclose(both, got + restrict(b, settled), **tolerance)
     # What it takes away is orthogonal to what it leaves.
     rest = a.numpy().astype("float64") - got
     assert abs(np.sum(rest * got)) <= tolerance["atol"] * max(1, np.sum(got * got))
@@ -398,7 +398,7 @@ def test_clusters_of_large_kernels_are_near_the_best():
 @pytest.mark.parametrize("shape", [(784, 300), (1024, 500)])
 def test_centroids_of_large_kernels_do_not_drift(clusters, shape):
     constraint, w = Clusters(clusters), tf.constant(normal(shape))
-    (codes,) = constraint.freeze_all([w])
+    (codes,) = constraint.settle([w])
     once = constraint.restrict(w, codes)
     again = once
     for _ in range(10):

@@ -7,8 +7,9 @@ from keras import layers
 from test_kernels import through
 
 import models
-from tf_admm import costs
-from tf_admm import kernels
+from tf_admm.allocation import costs
+from tf_admm.structure import kernels
+from tf_admm.structure import uses
 
 #: Without bias or padding, so that each product of ones counts one in the output.
 LAYERS = [
@@ -32,16 +33,16 @@ LAYERS = [
 def test_uses_of_one_layer(layer, shape):
     model = through(layer, shape=shape)
     (kernel,) = kernels.find(model)
-    uses = costs.uses(model)[id(kernel.variable)]
+    count = uses.uses(model)[id(kernel.variable)]
     kernel.variable.assign(np.ones(kernel.variable.shape))
     products = float(np.sum(model(np.ones((1, *shape), "float32"))))
-    assert uses * kernel.size == products
-    assert costs.MACs(model)(kernel, 2) == 2 * uses
+    assert count * kernel.size == products
+    assert costs.MACs(model)(kernel, 2) == 2 * count
 
 
 def paths(model):
-    uses = costs.uses(model)
-    return {k.path: uses.get(id(k.variable)) for k in kernels.find(model)}
+    count = uses.uses(model)
+    return {k.path: count.get(id(k.variable)) for k in kernels.find(model)}
 
 
 @pytest.mark.parametrize("cls", [layers.LSTM, layers.GRU, layers.SimpleRNN])
@@ -79,7 +80,7 @@ def test_uses_of_nested_and_several():
 def test_the_layers_are_left_as_they_were():
     model = models.residual().model
     before = [dict(layer.__dict__) for layer in model.layers]
-    costs.uses(model)
+    uses.uses(model)
     assert [dict(layer.__dict__) for layer in model.layers] == before
     assert all("call" not in layer.__dict__ for layer in model.layers)
 
@@ -87,9 +88,9 @@ def test_the_layers_are_left_as_they_were():
 def test_bad_input():
     subclassed = models.subclassed().model
     with pytest.raises(ValueError, match="functional or sequential.*Subclassed"):
-        costs.uses(subclassed)
+        uses.uses(subclassed)
     with pytest.raises(ValueError, match=r"inputs of known size.*None, None, 3"):
-        costs.uses(through(layers.Dense(2), shape=(None, 3)))
+        uses.uses(through(layers.Dense(2), shape=(None, 3)))
 
 
 @pytest.mark.parametrize(

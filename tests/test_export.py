@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tf_admm.export import inspect
-from tf_admm.export import tflite
 from tf_admm.export import to_tflite
-from tf_admm.export.signature import Signature
+from tf_admm.export.tflite import writing
+from tf_admm.export.tflite.signature import Signature
 
 L = keras.layers
 
@@ -631,7 +631,7 @@ def test_existing_file_survives_a_failing_disk(tmp_path, monkeypatch):
 
     for name in ("fsync", "replace"):
         with monkeypatch.context() as patch:
-            patch.setattr(tflite.os, name, fail)
+            patch.setattr(writing.os, name, fail)
             with pytest.raises(OSError, match="disk"):
                 to_tflite(mlp(), path, sparse=False)
         assert path.read_bytes() == b"precious"
@@ -671,7 +671,7 @@ def test_bad_model_or_path(model, path, error, message, tmp_path, monkeypatch):
 
 def test_read_only_folder(tmp_path, monkeypatch):
     # A superuser can write anywhere, so the system's answer is simulated.
-    monkeypatch.setattr(tflite.os, "access", lambda *_: False)
+    monkeypatch.setattr(writing.os, "access", lambda *_: False)
     with pytest.raises(ValueError, match="to be writable"):
         to_tflite(mlp(), tmp_path / "a.tflite")
 

@@ -6,9 +6,9 @@ import pytest
 
 import models
 import tf_admm
-from tf_admm import freezing
-from tf_admm import kernels
+from tf_admm.admm import freezing
 from tf_admm.constraints import Sparsity
+from tf_admm.structure import kernels
 
 
 def pruned(task):

@@ -4,7 +4,7 @@ import oracles
 import pytest
 from keras import layers
 
-from tf_admm import kernels
+from tf_admm.structure import kernels
 
 
 def through(*stack, shape, dtype=None):

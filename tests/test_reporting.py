@@ -11,8 +11,8 @@ import test_tfmot
 
 import tf_admm
 from tf_admm import export
-from tf_admm import kernels
 from tf_admm.reporting import variants
+from tf_admm.structure import kernels
 
 
 @pytest.fixture(scope="module")

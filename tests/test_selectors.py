@@ -9,14 +9,14 @@ from test_kernels import through
 
 import tf_admm
 from tf_admm import constraints as sets
-from tf_admm import kernels
-from tf_admm import selectors
 from tf_admm.constraints import FilterSparsity
 from tf_admm.constraints import GlobalSparsity
 from tf_admm.constraints import Levels
 from tf_admm.constraints import NMSparsity
 from tf_admm.constraints import Sparsity
 from tf_admm.constraints import UnitSparsity
+from tf_admm.structure import kernels
+from tf_admm.structure import selectors
 
 HALF, THIRD = Sparsity(0.5), Sparsity(1 / 3)
 
@@ -158,7 +158,7 @@ def test_frozen_kernels():
         matched(model, {"fc2": HALF, "inner/fc1": HALF})
     message = str(error.value)
     assert "Expected the kernels to constrain to be trainable" in message
-    assert "'inner/fc1', which matches only the frozen" in message and A in message
+    assert "'inner/fc1', which matches only the untrainable" in message and A in message
 
 
 class Twins(keras.Model):

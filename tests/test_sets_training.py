@@ -9,8 +9,7 @@ from oracles import Units
 from test_constraints import blocks
 
 import tf_admm
-from tf_admm import kernels
-from tf_admm import slots
+from tf_admm.admm import slots
 from tf_admm.constraints import BlockSparsity
 from tf_admm.constraints import ChannelSparsity
 from tf_admm.constraints import Clusters
@@ -25,6 +24,7 @@ from tf_admm.constraints import PatternSparsity
 from tf_admm.constraints import Sparsity
 from tf_admm.constraints import UnitSparsity
 from tf_admm.constraints.patterns import FOUR_OF_NINE
+from tf_admm.structure import kernels
 
 slow = pytest.mark.slow
 ALL, CONVOLUTIONS, MATRICES = "conv|up|dw|mix|fc", "conv|up|dw", "conv|up|mix|fc"
@@ -221,7 +221,7 @@ def test_a_large_kernel_of_few_values_is_finished():
 def test_what_is_not_in_its_set_is_an_error(constraint, monkeypatch):
     """Were the weights not cut, it would be noticed, not hoped for."""
     admm = build({MATRICES: constraint})
-    monkeypatch.setattr(slots.Slot, "freeze", lambda self: None)
+    monkeypatch.setattr(slots.Slot, "cut", lambda self: None)
     with pytest.raises(RuntimeError, match="to satisfy .*Received: .*nonzeros"):
         admm.finalize()
 

@@ -7,9 +7,9 @@ from keras import layers
 
 import models
 import tf_admm
-from tf_admm import kernels
 from tf_admm.constraints import FilterSparsity
 from tf_admm.constraints import Sparsity
+from tf_admm.structure import kernels
 
 
 def randomise(model, seed=0):

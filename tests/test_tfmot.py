@@ -15,8 +15,8 @@ from test_export import run
 import models
 import tf_admm
 from tf_admm import export
-from tf_admm import kernels
 from tf_admm.constraints import Sparsity
+from tf_admm.structure import kernels
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

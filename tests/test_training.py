@@ -95,7 +95,7 @@ def assert_pruned(admm, full=True):
     makes zeros of its own.
     """
     assert admm.phase == "retraining"
-    weights, masks = values(constrained(admm.model)), state(admm, "frozen")
+    weights, masks = values(constrained(admm.model)), state(admm, "settled")
     assert len(weights) == len(masks)
     for w, mask in zip(weights, masks):
         assert w.shape == mask.shape
@@ -130,7 +130,7 @@ class Support(keras.callbacks.Callback):
         if self.model.phase != "retraining":
             return
         weights = values(constrained(self.model.model))
-        zeros = [mask == 0.0 for mask in state(self.model, "frozen")]
+        zeros = [mask == 0.0 for mask in state(self.model, "settled")]
         assert_same(zeros, self.zeros or zeros)
         for w, cut in zip(weights, zeros):
             assert not np.any(w[cut])
@@ -252,7 +252,7 @@ def test_policies(optimizer, policy, jit_compile, steps_per_execution, update_fr
     # Ftrl takes a weight whose gradient is 0.0 to zero at its first step.
     assert_pruned(admm, full=optimizer != "ftrl")
     assert np.all(np.isfinite(history["loss"]))
-    for name in ("z", "u", "frozen"):
+    for name in ("z", "u", "settled"):
         assert {a.dtype.name for a in state(admm, name)} == {"float32"}
     names = [layer.dtype_policy.name for layer in task.model.layers]
     assert set(names[1:-1]) == {policy}
@@ -640,7 +640,7 @@ def test_two_fits(name, again):
     admm = make(task)
     fit(admm, task, 2, 2)
     assert_pruned(admm)
-    masks = state(admm, "frozen")
+    masks = state(admm, "settled")
     admm.compile(
         O.AdamW(0.02, weight_decay=0.1), jit_compile=False, **task.compile_args()
     )
@@ -650,7 +650,7 @@ def test_two_fits(name, again):
     assert history.epoch == [2, 3]
     assert support.batches == 12
     assert_pruned(admm)
-    assert_same(masks, state(admm, "frozen"))
+    assert_same(masks, state(admm, "settled"))
 
 
 # h. Callbacks of Keras that stop, restore and save.
@@ -792,7 +792,7 @@ def test_users_model_is_left_alone():
     first, second = values(constrained(task.model))
     assert np.all(first >= 0.0)
     assert np.all(np.linalg.norm(second, axis=0) <= 0.5 + 1e-5)
-    for kernel, mask in zip([first, second], state(admm, "frozen")):
+    for kernel, mask in zip([first, second], state(admm, "settled")):
         assert int(mask.sum()) == kept(kernel.size)
         assert not np.any(kernel[mask == 0.0])
 
@@ -845,7 +845,7 @@ def norm(arrays):
 
 
 def everything(admm):
-    names = ("z", "u", "frozen")
+    names = ("z", "u", "settled")
     weights = values(constrained(admm.model))
     return {
         "w": weights,
@@ -893,7 +893,7 @@ def test_updates_against_numpy(name, start, end):
         for i, w in enumerate(old["w"]):
             v = w + old["u"][i]
             mask = largest(v, kept(v.size))
-            np.testing.assert_array_equal(new["frozen"][i], mask)
+            np.testing.assert_array_equal(new["settled"][i], mask)
             z = np.where(mask, v, 0)
             cut.append(z)
             if last:
@@ -1001,7 +1001,7 @@ def test_mask_is_of_the_last_z_step():
     fit(admm, task, 2, callbacks=[before, ours, after])
     old, new = before.seen[1], after.seen[1]
     assert old["steps"] == 2
-    for w, u, mask, cut in zip(old["w"], old["u"], new["frozen"], new["w"]):
+    for w, u, mask, cut in zip(old["w"], old["u"], new["settled"], new["w"]):
         assert np.any(u)
         expected = largest(w + u, kept(w.size))
         np.testing.assert_array_equal(mask, expected)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tf_admm
-from tf_admm import updates
+from tf_admm.admm import updates
 from tf_admm.constraints import MaskConstraint
 
 SHAPES = [(1,), (4, 3), (3, 3, 2, 4)]

@@ -3,17 +3,17 @@
 from tf_admm import constraints
 from tf_admm import export
 from tf_admm import schedules
-from tf_admm.admm_model import ADMMModel
+from tf_admm.admm.callback import ADMMCallback
+from tf_admm.admm.freezing import freeze_sparsity
+from tf_admm.admm.model import ADMMModel
+from tf_admm.admm.regularizer import ADMMRegularizer
 from tf_admm.allocation import Allocation
 from tf_admm.allocation import allocate
-from tf_admm.callbacks import ADMMCallback
-from tf_admm.freezing import freeze_sparsity
-from tf_admm.masks import summary
-from tf_admm.plans import plan
-from tf_admm.regularizers import ADMMRegularizer
 from tf_admm.reporting import DeploymentReport
 from tf_admm.reporting import report
 from tf_admm.shrinking import shrink
+from tf_admm.tables.plan import plan
+from tf_admm.tables.summary import summary
 from tf_admm.version import __version__
 
 __all__ = [

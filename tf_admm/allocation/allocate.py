@@ -3,16 +3,16 @@
 import math
 import numbers
 
-from tf_admm import checks
-from tf_admm import costs
-from tf_admm import kernels
-from tf_admm import plans
-from tf_admm import selectors
+from tf_admm.allocation import costs
 from tf_admm.allocation import methods
 from tf_admm.allocation import shares as sharing
 from tf_admm.allocation.table import Allocation
 from tf_admm.constraints import RateConstraint
 from tf_admm.constraints import Sparsity
+from tf_admm.structure import checks
+from tf_admm.structure import kernels
+from tf_admm.structure import selectors
+from tf_admm.tables.plan import plan
 
 BUDGETS = {
     "ratio": costs.Nonzeros,
@@ -42,7 +42,7 @@ def allocate(
     The budget is met to within the cost of one unit of the set (a weight, a
     block, a filter), from below, over all kernels of the model; blocks that are
     cut off by the end of an axis cost as much as whole ones. Kernels that are
-    excluded, frozen or embeddings count as they are. Each kernel keeps as many
+    excluded, untrainable or embeddings count as they are. Each kernel keeps as many
     weights as it has outputs, or a unit if that is more, so that it can join its
     inputs to all outputs; which weights these are is the training's to find.
 
@@ -97,7 +97,7 @@ def allocate(
     )
     kept = sharing.meet(shares, level, budget - spent)
     result = Allocation({s.kernel.path: s.constraint(k) for s, k in zip(shares, kept)})
-    plans.plan(model, result)
+    plan(model, result)
     return result
 
 

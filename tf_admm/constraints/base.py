@@ -10,11 +10,11 @@ from keras import ops
 class SetConstraint(keras.constraints.Constraint):
     """Base of the sets.
 
-    What of the nearest member retraining keeps (a mask, the levels, the
-    clusters) is a tensor of the kernel's shape, `frozen`. The members that
-    share it are a linear subspace, and the projection is in two parts:
+    A projection first settles what is combinatorial: the mask, the levels or
+    the clusters of the nearest member, a tensor of the kernel's shape. The
+    members that share it are a linear subspace, in which retraining stays:
 
-        Pi_S(w) = restrict(w, freeze(w)).
+        Pi_S(w) = restrict(w, settle(w)).
     """
 
     def check(self, shapes):
@@ -24,8 +24,8 @@ class SetConstraint(keras.constraints.Constraint):
             shapes: list of tuples, of the kernels that share this constraint.
         """
 
-    def freeze_all(self, ws):
-        """What is frozen of the nearest member, for kernels that share the set.
+    def settle(self, ws):
+        """The settled part of the nearest members of kernels that share the set.
 
         Args:
             ws: list of float tensors.
@@ -33,34 +33,32 @@ class SetConstraint(keras.constraints.Constraint):
         Returns:
             List of tensors of the shapes and dtypes of `ws`.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} must implement `freeze_all(ws)`."
-        )
+        raise NotImplementedError(f"{type(self).__name__} must implement `settle(ws)`.")
 
-    def restrict(self, w, frozen):
-        """The nearest tensor with the same frozen part: what retraining does.
+    def restrict(self, w, settled):
+        """The nearest tensor with the same settled part: what retraining does.
 
         Linear in `w`, and so right for weights and for their gradients.
 
         Args:
             w: a kernel, or its gradient.
-            frozen: tensor of the shape of `w`, as `freeze_all` returns it.
+            settled: tensor of the shape of `w`, as `settle` returns it.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} must implement `restrict(w, frozen)`."
+            f"{type(self).__name__} must implement `restrict(w, settled)`."
         )
 
-    def holds(self, ws, frozen):
-        """Whether kernels with these frozen parts are in the set."""
+    def holds(self, ws, settled):
+        """Whether kernels with these settled parts are in the set."""
         raise NotImplementedError(
-            f"{type(self).__name__} must implement `holds(ws, frozen)`."
+            f"{type(self).__name__} must implement `holds(ws, settled)`."
         )
 
     def __call__(self, w):
         w = ops.convert_to_tensor(w)
         self.check([tuple(w.shape)])
-        (frozen,) = self.freeze_all([w])
-        return self.restrict(w, frozen)
+        (settled,) = self.settle([w])
+        return self.restrict(w, settled)
 
     def __repr__(self):
         names = list(self.get_config())
@@ -92,10 +90,10 @@ class MaskConstraint(SetConstraint):
         """The masks of kernels that share the set."""
         return [self.mask(w) for w in ws]
 
-    def freeze_all(self, ws):
+    def settle(self, ws):
         return [ops.cast(mask, w.dtype) for w, mask in zip(ws, self.masks(ws))]
 
-    def holds(self, ws, frozen):
+    def holds(self, ws, settled):
         """Whether the nearest members of their zeros and ones are these themselves.
 
         Which weights are zero is all that matters, and small ones beside large
@@ -108,9 +106,9 @@ class MaskConstraint(SetConstraint):
             for mask, support in zip(masks, nonzero)
         )
 
-    def restrict(self, w, frozen):
-        """`w * frozen`, with 0.0 also where `w` is not finite."""
-        return ops.where(frozen != 0, w, 0)
+    def restrict(self, w, settled):
+        """`w * settled`, with 0.0 also where `w` is not finite."""
+        return ops.where(settled != 0, w, 0)
 
 
 class ValueConstraint(SetConstraint):
@@ -134,14 +132,14 @@ class ValueConstraint(SetConstraint):
             f"{type(self).__name__} must implement `codes(w, among)`."
         )
 
-    def holds(self, ws, frozen):
+    def holds(self, ws, settled):
         """Whether each is its own restriction, up to the rounding of a scale or mean.
 
         Not its own projection, which among millions of weights is near the best only.
         """
-        return all(_near(w, self.restrict(w, codes)) for w, codes in zip(ws, frozen))
+        return all(_near(w, self.restrict(w, codes)) for w, codes in zip(ws, settled))
 
-    def freeze_all(self, ws):
+    def settle(self, ws):
         return [self.codes(w, ops.ones_like(w, dtype="bool")) for w in ws]
 
 

@@ -58,8 +58,8 @@ class Clusters(ValueConstraint):
         codes = _assign(flat, inside, centroids)
         return ops.cast(ops.reshape(codes, w.shape), w.dtype)
 
-    def restrict(self, w, frozen):
-        codes = ops.cast(ops.reshape(frozen, (-1,)), "int32")
+    def restrict(self, w, settled):
+        codes = ops.cast(ops.reshape(settled, (-1,)), "int32")
         means = self._means(ops.reshape(wide(w), (-1,)), codes)
         return ops.cast(ops.reshape(ops.take(means, codes), w.shape), w.dtype)
 

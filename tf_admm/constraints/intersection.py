@@ -40,15 +40,15 @@ class Intersection(SetConstraint):
         self.pattern.check(shapes)
         self.values.check(shapes)
 
-    def freeze_all(self, ws):
+    def settle(self, ws):
         masks = self.pattern.masks(ws)
         return [self.values.codes(w, mask) for w, mask in zip(ws, masks)]
 
-    def holds(self, ws, frozen):
-        return self.pattern.holds(ws, frozen) and self.values.holds(ws, frozen)
+    def holds(self, ws, settled):
+        return self.pattern.holds(ws, settled) and self.values.holds(ws, settled)
 
-    def restrict(self, w, frozen):
-        return self.values.restrict(w, frozen)
+    def restrict(self, w, settled):
+        return self.values.restrict(w, settled)
 
     def get_config(self):
         return {

@@ -101,9 +101,9 @@ class Levels(ValueConstraint):
         q = ops.where(columns < 0, -q, q)
         return ops.cast(ops.reshape(q, w.shape), w.dtype)
 
-    def restrict(self, w, frozen):
+    def restrict(self, w, settled):
         columns = self._columns(wide(w))
-        q = ops.cast(self._columns(frozen), columns.dtype)
+        q = ops.cast(self._columns(settled), columns.dtype)
         scale = _ratio(_total(columns * q), _total(q * q))
         return ops.cast(ops.reshape(scale * q, w.shape), w.dtype)
 

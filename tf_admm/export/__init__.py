@@ -1,13 +1,13 @@
 """Export to TFLite and tfmot: small files that have been run and compared."""
 
-from tf_admm.export.inspection import Inspection
-from tf_admm.export.inspection import inspect
-from tf_admm.export.report import ExportReport
-from tf_admm.export.tflite import to_tflite
-from tf_admm.export.tfmot_bridge import strip
-from tf_admm.export.tfmot_bridge import to_tf_keras
-from tf_admm.export.tfmot_bridge import to_tfmot
-from tf_admm.export.trained_int8 import to_int8_by_training
+from tf_admm.export.tflite.inspection import Inspection
+from tf_admm.export.tflite.inspection import inspect
+from tf_admm.export.tflite.report import ExportReport
+from tf_admm.export.tflite.writing import to_tflite
+from tf_admm.export.tfmot.bridge import strip
+from tf_admm.export.tfmot.bridge import to_tf_keras
+from tf_admm.export.tfmot.bridge import to_tfmot
+from tf_admm.export.tfmot.trained_int8 import to_int8_by_training
 
 __all__ = [
     "ExportReport",

@@ -8,7 +8,7 @@ import os
 import numpy as np
 
 from tf_admm import files
-from tf_admm import kernels
+from tf_admm.structure import kernels
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 70em; }

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.console import Group
 from rich.table import Table
 
-from tf_admm import kernels
-from tf_admm import masks
 from tf_admm.reporting import page
 from tf_admm.reporting import variants
+from tf_admm.structure import kernels
+from tf_admm.tables.summary import Summary
 
 #: Columns of the table of files.
 HEADS = ("file", "bytes", "gzip", "MACs", "left", "ms", "faster", "accuracy", "note")
@@ -30,7 +30,7 @@ class DeploymentReport:
 
     variants: list
     failed: dict
-    summary: masks.Summary
+    summary: Summary
     prospects: dict
 
     def __rich__(self):
@@ -114,7 +114,7 @@ def report(model, data=None, representative=None, html=None):
     result = DeploymentReport(
         variants=[variant for variant, _ in paths],
         failed=failed,
-        summary=masks.Summary(model),
+        summary=Summary(model),
         prospects={kernel.path: variants.prospect(kernel) for kernel in found},
     )
     Console().print(result)

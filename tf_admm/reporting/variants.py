@@ -9,10 +9,10 @@ import warnings
 import keras
 import numpy as np
 
-from tf_admm import costs
-from tf_admm import kernels
 from tf_admm import shrinking
 from tf_admm.export import to_tflite
+from tf_admm.structure import kernels
+from tf_admm.structure import uses
 
 L = keras.layers
 #: What the converter makes fully-connected layers of, or not, by its shapes.
@@ -99,7 +99,7 @@ def _plans(model, representative, prefix=""):
 
 def check(model, data):
     """Raise, before any work, if the model or the labels are of another kind."""
-    costs.zeros(model)
+    uses.zeros(model)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(
             "Expected a model of one input and one output. Received: the model "
@@ -137,11 +137,11 @@ def _check_data(model, data):
 def macs(model, zeros):
     """Multiplications of one sample by the weights, zeros included or not."""
     try:
-        uses = costs.uses(model)
+        counts = uses.uses(model)
     except ValueError:
         return None
     return sum(
-        uses.get(id(kernel.variable), 0)
+        counts.get(id(kernel.variable), 0)
         * (kernel.size if zeros else np.count_nonzero(np.array(kernel.variable)))
         for kernel in kernels.find(model)
     )

@@ -11,8 +11,8 @@ import dataclasses
 
 import numpy as np
 
-from tf_admm import kernels
 from tf_admm.shrinking import rules
+from tf_admm.structure import kernels
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 from rich.table import Table
 
-from tf_admm import costs
 from tf_admm.shrinking import graph
-from tf_admm.tracing import float32_compute
-from tf_admm.tracing import trace
+from tf_admm.structure import uses
+from tf_admm.structure.tracing import float32_compute
+from tf_admm.structure.tracing import trace
 
 #: Largest difference allowed, relative to max(1, largest |output|).
 TOLERANCE = 1e-4
@@ -112,7 +112,7 @@ def _rebuilt(model, found):
 def _difference(model, small):
     rng = np.random.default_rng(0)
     x = keras.tree.map_structure(
-        lambda zero: _random(rng, zero.shape[1:], zero.dtype), costs.zeros(model)
+        lambda zero: _random(rng, zero.shape[1:], zero.dtype), uses.zeros(model)
     )
     with float32_compute(model), float32_compute(small):
         outputs = [keras.tree.flatten(m(x, training=False)) for m in (model, small)]

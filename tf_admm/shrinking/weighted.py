@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tf_admm import kernels
 from tf_admm.shrinking import activations
+from tf_admm.structure import kernels
 
 
 class Opaque:

@@ -5,7 +5,7 @@ import inspect
 
 import keras
 
-from tf_admm.tracing import trace
+from tf_admm.structure.tracing import trace
 
 #: Arguments of layers that have another name there.
 RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}

@@ -11,7 +11,7 @@ import warnings
 
 import numpy as np
 
-from tf_admm import kernels
+from tf_admm.structure import kernels
 
 LEGACY = "TF_USE_LEGACY_KERAS"
 

@@ -1,6 +1,6 @@
 """What LiteRT and its converter can't do with some files."""
 
-from tf_admm.export import flatbuffer
+from tf_admm.export.tflite import flatbuffer
 
 
 def has_loops(data):

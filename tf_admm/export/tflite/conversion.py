@@ -9,10 +9,10 @@ import warnings
 import keras
 from absl import logging
 
-from tf_admm.export import encoder
-from tf_admm.export import quirks
-from tf_admm.export import runtime
-from tf_admm.export.signature import output_names
+from tf_admm.export.tflite import encoder
+from tf_admm.export.tflite import quirks
+from tf_admm.export.tflite import runtime
+from tf_admm.export.tflite.signature import output_names
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,8 +5,8 @@ import warnings
 import keras
 from keras import ops
 
-from tf_admm import checks
-from tf_admm import kernels
+from tf_admm.structure import checks
+from tf_admm.structure import kernels
 
 
 class FrozenZeros(keras.constraints.Constraint):

@@ -6,12 +6,12 @@ import warnings
 import keras
 
 from tf_admm import files
-from tf_admm.export import conversion
-from tf_admm.export import quirks
-from tf_admm.export import report
-from tf_admm.export.precision import Precision
-from tf_admm.export.signature import Signature
-from tf_admm.tracing import float32_compute
+from tf_admm.export.tflite import conversion
+from tf_admm.export.tflite import quirks
+from tf_admm.export.tflite import report
+from tf_admm.export.tflite.precision import Precision
+from tf_admm.export.tflite.signature import Signature
+from tf_admm.structure.tracing import float32_compute
 
 #: Rows of the representative data that outputs are compared on.
 COMPARED_ROWS = 64

@@ -4,7 +4,7 @@ import dataclasses
 import gzip
 import textwrap
 
-from tf_admm.export import flatbuffer
+from tf_admm.export.tflite import flatbuffer
 
 #: How many sparse tensors `str(report)` names.
 SHOWN = 8

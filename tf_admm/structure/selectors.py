@@ -5,6 +5,7 @@ import re
 import keras
 
 from tf_admm.constraints import SetConstraint
+from tf_admm.constraints.sharing import together
 
 
 class Choice:
@@ -64,14 +65,6 @@ def match(kernels, constraints):
         for choice in choose(kernels, constraints)
         if choice.constraint is not None
     ]
-
-
-def together(pairs):
-    """Group `(item, constraint)` pairs by constraint object: `(constraint, items)`."""
-    groups = {}
-    for item, constraint in pairs:
-        groups.setdefault(id(constraint), (constraint, []))[1].append(item)
-    return list(groups.values())
 
 
 def _by_key(kernels, constraints):
@@ -162,7 +155,7 @@ def check_keys(kernels, constraints, name):
         ):
             raise ValueError(
                 "Expected the kernels to constrain to be trainable. Received: "
-                f"{key!r}, which matches only the frozen {_listing(covered)}. Set "
+                f"{key!r}, which matches only the untrainable {_listing(covered)}. Set "
                 "`layer.trainable = True`, or leave the key out."
             )
 

@@ -3,23 +3,23 @@
 import keras
 from keras import ops
 
-from tf_admm import selectors
-from tf_admm import updates
+from tf_admm.admm import updates
+from tf_admm.constraints import sharing
 
 
 class Slot:
-    """One kernel's w, its set, z, u and what of z is frozen.
+    """One kernel's w, its set, z, u and what z settles.
 
     A plain object, kept in the plain `Slots`: variables in a list or tuple of a
     Keras model would make that model own the user's kernels a second time.
 
     Attributes:
-        kernel: the `tf_admm.kernels.Kernel`.
+        kernel: the `tf_admm.structure.kernels.Kernel`.
         constraint: its set S, which other slots may share.
         w: the kernel's variable.
         z: float variable, Pi_S(w + u) of the last update.
         u: float variable, the scaled dual.
-        frozen: float variable, what retraining keeps of the last Z-step's z: its
+        settled: float variable, what retraining keeps of the last Z-step's z: its
             mask, 1.0 on the index set, or its levels or clusters.
     """
 
@@ -29,7 +29,7 @@ class Slot:
         self.w = kernel.variable
         self.z = self._state(add_weight, "z", "zeros")
         self.u = self._state(add_weight, "u", "zeros")
-        self.frozen = self._state(add_weight, "frozen", "ones")
+        self.settled = self._state(add_weight, "settled", "ones")
 
     def _state(self, add_weight, name, initializer):
         return add_weight(
@@ -54,15 +54,17 @@ class Slot:
         """`w + u`, in the axis order of the constraints."""
         return self.canonical(self.value() + self.u)
 
-    def project(self, frozen):
-        """`z <- Pi_S(w + u)`, given what is frozen of it; returns `u + w - z`."""
-        v = self.value() + self.u
-        self.frozen.assign(self.kernel.original(frozen))
-        self.z.assign(self._restrict(v))
-        return updates.dual_step(v, self.z)
+    def z_step(self, settled):
+        """`z <- Pi_S(w + u)`, given what it settles."""
+        self.settled.assign(self.kernel.original(settled))
+        self.z.assign(self._restrict(self.value() + self.u))
 
-    def freeze(self):
-        """`w <-` the nearest with the frozen part of z, `z <- w`, `u <- 0`."""
+    def u_step(self):
+        """`u <- u + w - z`."""
+        self.u.assign(updates.dual_step(self.value() + self.u, self.z))
+
+    def cut(self):
+        """`w <-` the nearest with what z settled, `z <- w`, `u <- 0`."""
         self.w.assign(self._restrict(ops.convert_to_tensor(self.w)))
         self.z.assign(self.value())
         self.u.assign(ops.zeros_like(self.u))
@@ -75,8 +77,8 @@ class Slot:
         return ops.where(retraining, self._restrict(w), w)
 
     def _restrict(self, w):
-        frozen = self.canonical(self.frozen)
-        restricted = self.constraint.restrict(self.canonical(w), frozen)
+        settled = self.canonical(self.settled)
+        restricted = self.constraint.restrict(self.canonical(w), settled)
         return self.kernel.original(restricted)
 
     def check_finite(self):
@@ -99,27 +101,29 @@ class Slots:
 
     def __init__(self, matched, add_weight):
         self._slots = [Slot(*pair, add_weight) for pair in matched]
-        self._groups = selectors.together((s, s.constraint) for s in self._slots)
+        self._groups = sharing.together((s, s.constraint) for s in self._slots)
 
     def __iter__(self):
         return iter(self._slots)
 
     def z_step(self):
-        """`z <- Pi_S(w + u)` for all; returns a list of `(slot, u + w - z)`."""
-        return [
-            (slot, slot.project(frozen))
-            for constraint, slots in self._groups
-            for slot, frozen in zip(
-                slots, constraint.freeze_all([slot.shifted() for slot in slots])
-            )
-        ]
+        """`z <- Pi_S(w + u)` for all."""
+        for constraint, slots in self._groups:
+            parts = constraint.settle([slot.shifted() for slot in slots])
+            for slot, settled in zip(slots, parts):
+                slot.z_step(settled)
+
+    def u_step(self):
+        """`u <- u + w - z` for all."""
+        for slot in self._slots:
+            slot.u_step()
 
     def check_feasible(self):
         """Raise unless all w are in their sets, zeros exactly."""
         for constraint, slots in self._groups:
             ws = [slot.canonical(slot.w) for slot in slots]
-            frozen = [slot.canonical(slot.frozen) for slot in slots]
-            if not constraint.holds(ws, frozen):
+            settled = [slot.canonical(slot.settled) for slot in slots]
+            if not constraint.holds(ws, settled):
                 paths = [slot.kernel.path for slot in slots]
                 counts = [int(ops.count_nonzero(w)) for w in ws]
                 raise RuntimeError(

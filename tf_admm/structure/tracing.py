@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from tf_admm import costs
-from tf_admm import kernels
+from tf_admm.structure import uses
+from tf_admm.structure.precision import float32_compute
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,29 +59,6 @@ class Trace:
         return self.nested + _tensors((self.inputs, self.outputs))
 
 
-@contextlib.contextmanager
-def float32_compute(model):
-    """Lets the mixed-precision layers of `model` compute as they store.
-
-    The variables of such layers are float32, so nothing of the model is lost; and
-    no layer casts what another puts out, which makes another tensor of it. TFLite
-    has no half-precision matrix product.
-    """
-    mixed = [
-        (layer, layer.dtype_policy)
-        for layer in {layer: None for layer, _ in kernels.walk(model)}
-        if layer.compute_dtype != layer.variable_dtype
-        and layer.dtype_policy.quantization_mode is None
-    ]
-    try:
-        for layer, _ in mixed:
-            layer.dtype_policy = layer.variable_dtype
-        yield
-    finally:
-        for layer, policy in mixed:
-            layer.dtype_policy = policy
-
-
 def trace(model):
     """Run a functional or sequential model on one sample of zeros.
 
@@ -97,7 +74,7 @@ def trace(model):
         for operation in _operations(model):
             stack.enter_context(_watched(operation, calls, nested))
         stack.enter_context(float32_compute(model))
-        x = costs.zeros(model)
+        x = uses.zeros(model)
         outputs = model(x, training=False)
     return Trace(calls, x, outputs, nested)
 

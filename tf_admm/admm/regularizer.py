@@ -2,7 +2,7 @@
 
 import keras
 
-from tf_admm import updates
+from tf_admm.admm import updates
 
 
 class ADMMRegularizer(keras.regularizers.Regularizer):

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 
-from tf_admm import kernels
-from tf_admm.export import legacy
-from tf_admm.export import tf_keras_model
-from tf_admm.tracing import trace
+from tf_admm.export.tfmot import legacy
+from tf_admm.export.tfmot import rebuilding
+from tf_admm.structure import kernels
+from tf_admm.structure.tracing import trace
 
 #: A step that no training comes to, at which tfmot would make masks of its own.
 NEVER = 10**9
@@ -26,11 +26,11 @@ def to_tf_keras(model):
         ValueError: if a layer can't be made there; the message names it.
     """
     with legacy.tfmot():
-        return tf_keras_model.rebuild(model)[0]
+        return rebuilding.rebuild(model)[0]
 
 
 def to_tfmot(model):
-    """Make the model again in tf_keras, its zeros frozen in tfmot's wrappers.
+    """Make the model again in tf_keras, its zeros kept by tfmot's wrappers.
 
     Each layer whose kernel has zeros is wrapped by `prune_low_magnitude` with the
     mask of these zeros, which tfmot's own schedule never replaces. It is ready for
@@ -55,7 +55,7 @@ def to_tfmot(model):
                 return layer
             return _wrapped(tfmot, layer, schedule)
 
-        result, made = tf_keras_model.rebuild(model, wrap)
+        result, made = rebuilding.rebuild(model, wrap)
         for kernel in legacy.sparse_kernels(model):
             _freeze(kernel, made.get(id(kernel.layer)))
         return result

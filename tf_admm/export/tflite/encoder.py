@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from tf_admm.export import encoding
-from tf_admm.export import flatbuffer
+from tf_admm.export.tflite import encoding
+from tf_admm.export.tflite import flatbuffer
 
 #: Operators, and which input of theirs is the kernel.
 KERNELS = {

@@ -6,8 +6,9 @@ import json
 import keras
 import numpy as np
 
-from tf_admm import kernels
-from tf_admm import selectors
+from tf_admm.constraints import SetConstraint
+from tf_admm.constraints import sharing
+from tf_admm.structure import kernels
 
 
 def seeds(model):
@@ -22,7 +23,7 @@ def describe(model, slots):
     layer names change each time that a subclassed model is made.
     """
     places = {id(k.variable): i for i, k in enumerate(kernels.find(model))}
-    groups = selectors.together((slot, slot.constraint) for slot in slots)
+    groups = sharing.together((slot, slot.constraint) for slot in slots)
     return json.dumps(
         [
             {
@@ -52,9 +53,9 @@ def load(store, model, slots):
     """
     store = {key: store[key] for key in store.keys()}
     stored = store.pop("constraints", np.zeros(0, dtype="uint8"))
-    found = np.asarray(stored).tobytes().decode() or "none"
+    found = np.asarray(stored).tobytes().decode() or "[]"
     expected = describe(model, slots)
-    if found != expected:
+    if meaning(found) != meaning(expected):
         raise ValueError(
             "Expected a weights file of an `ADMMModel` with the same model and "
             f"constraints, {expected}. Received: a file with {found}. Load the "
@@ -63,6 +64,28 @@ def load(store, model, slots):
     for i, seed in enumerate(seeds(model)):
         seed.assign(store.pop(f"seed_{i}"))
     return store
+
+
+def meaning(description):
+    """What `describe` wrote, without module paths, and with new config keys."""
+    return [
+        (_arguments(_constraint(entry)), entry["kernels"], entry["shapes"])
+        for entry in json.loads(description)
+    ]
+
+
+def _arguments(constraint):
+    """A constraint as its registered name and its arguments, down to plain data."""
+    if not isinstance(constraint, SetConstraint):
+        return constraint
+    config = {
+        key: _arguments(getattr(constraint, key)) for key in constraint.get_config()
+    }
+    return keras.saving.get_registered_name(type(constraint)), config
+
+
+def _constraint(entry):
+    return keras.saving.deserialize_keras_object(entry["constraint"])
 
 
 @contextlib.contextmanager
@@ -87,6 +110,6 @@ def constraints(model, description):
     return Matched(
         (found[place], constraint)
         for entry in json.loads(description)
-        for constraint in [keras.saving.deserialize_keras_object(entry["constraint"])]
+        for constraint in [_constraint(entry)]
         for place in entry["kernels"]
     )

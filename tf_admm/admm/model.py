@@ -5,23 +5,24 @@ import warnings
 import keras
 from keras import ops
 
-from tf_admm import checkpoints
-from tf_admm import checks
-from tf_admm import kernels
-from tf_admm import optimizers
-from tf_admm import progress
 from tf_admm import schedules
-from tf_admm import selectors
-from tf_admm import updates
-from tf_admm.progress import ADMM
-from tf_admm.progress import DENSE
-from tf_admm.progress import RETRAINING
-from tf_admm.regularizers import ADMMRegularizer
-from tf_admm.slots import Slots
+from tf_admm.admm import checkpoints
+from tf_admm.admm import checks
+from tf_admm.admm import optimizer
+from tf_admm.admm import progress
+from tf_admm.admm import updates
+from tf_admm.admm.progress import ADMM
+from tf_admm.admm.progress import DENSE
+from tf_admm.admm.progress import RETRAINING
+from tf_admm.admm.regularizer import ADMMRegularizer
+from tf_admm.admm.slots import Slots
+from tf_admm.admm.trainers import tensorflow
+from tf_admm.structure import kernels
+from tf_admm.structure import selectors
 
 
 @keras.saving.register_keras_serializable(package="tf_admm")
-class ADMMModel(keras.Model):
+class ADMMModel(tensorflow.Trainer, keras.Model):
     """Prunes a Keras model by ADMM: compile it, fit it, take its `.model`.
 
     Minimises `f(W, b)` subject to `W_i in S_i`, by the three updates
@@ -36,7 +37,7 @@ class ADMMModel(keras.Model):
     in which no other weight can become nonzero. Biases and normalisation
     scales are neither penalised nor pruned.
 
-    All that a run is lives in non-trainable variables (z, u, frozen, rho,
+    All that a run is lives in non-trainable variables (z, u, settled, rho,
     phase, counters), so `.keras` files, `save_weights`, `ModelCheckpoint` and
     `BackupAndRestore` carry it whole, dropout seeds included. `loss` and
     `val_loss` stay the task's.
@@ -135,53 +136,6 @@ class ADMMModel(keras.Model):
         # Kernels may differ in precision.
         return sum(ops.cast(penalty, "float32") for penalty in penalties)
 
-    def train_step(self, data):
-        """One step of the W-update; under the mask, one of retraining."""
-        import tensorflow as tf
-
-        replica = tf.distribute.get_replica_context()
-        replicas = replica.num_replicas_in_sync
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            y_pred = self(x, training=True)
-            task = self.compute_loss(x, y, y_pred, sample_weight, training=True)
-            loss = task + ops.cast(self.penalty() / replicas, task.dtype)
-            loss = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(loss, self.trainable_weights)
-        self.optimizer.apply(
-            self._restrict_gradients(gradients), self.trainable_weights
-        )
-        replica.merge_call(self._restrict_weights)
-        self._progress.steps.assign_add(1)
-        self._track_loss(task * replicas, x)
-        return self.compute_metrics(x, y, y_pred, sample_weight)
-
-    def _restrict_gradients(self, gradients):
-        """Under the mask, so that no optimizer slot, norm or average moves."""
-        slots = {id(slot.w): slot for slot in self._slots}
-        return [
-            slots[id(w)].restrict(ops.convert_to_tensor(g), self._progress.retraining())
-            if id(w) in slots
-            else g
-            for g, w in zip(gradients, self.trainable_weights)
-        ]
-
-    def _restrict_weights(self, strategy):
-        """Under the mask, so that no decay or constraint moves a zero."""
-        for slot in self._slots:
-            strategy.extended.update(
-                slot.w.value,
-                lambda w, slot: w.assign(slot.restrict(w, self._progress.retraining())),
-                args=(slot,),
-                group=False,
-            )
-
-    def _track_loss(self, loss, x):
-        size = ops.shape(next(i for i in keras.tree.flatten(x) if i is not None))[0]
-        for metric in self.metrics:
-            if metric.name == "loss":
-                metric.update_state(loss, sample_weight=size)
-
     def fit(self, *args, **kwargs):
         """`keras.Model.fit`, which says so if it ends before retraining."""
         history = super().fit(*args, **kwargs)
@@ -234,14 +188,21 @@ class ADMMModel(keras.Model):
                 f"ends. Received: the {self.phase} phase"
             )
         self._check_finite()
-        rho, new_rho = self.rho, float(self.schedule(t))
         previous = [ops.copy(slot.z) for slot in self._slots]
-        for slot, u in self._slots.z_step():
-            slot.u.assign(updates.rescale_dual(u, rho, new_rho))
-        w, z = zip(*((slot.value(), slot.z) for slot in self._slots))
-        self._progress.residuals.assign(updates.residuals(w, z, previous, rho))
-        self._progress.rho.assign(new_rho)
+        self._slots.z_step()
+        self._slots.u_step()
+        self._note_residuals(previous)
+        self._change_rho(float(self.schedule(t)))
         self._progress.steps.assign(0)
+
+    def _note_residuals(self, previous):
+        w, z = zip(*((slot.value(), slot.z) for slot in self._slots))
+        self._progress.residuals.assign(updates.residuals(w, z, previous, self.rho))
+
+    def _change_rho(self, rho):
+        for slot in self._slots:
+            slot.u.assign(updates.rescale_dual(slot.u, self.rho, rho))
+        self._progress.rho.assign(rho)
 
     def finalize(self):
         """End ADMM: `W <- W * mask`, `U <- 0`, `rho <- 0`; then retrain.
@@ -264,7 +225,7 @@ class ADMMModel(keras.Model):
         if self.steps_since_update > 0:
             self._slots.z_step()
         for slot in self._slots:
-            slot.freeze()
+            slot.cut()
         self._slots.check_feasible()
         self._progress.rho.assign(0.0)
         self._progress.residuals.assign(ops.zeros_like(self._progress.residuals))
@@ -277,7 +238,7 @@ class ADMMModel(keras.Model):
     def restart_optimizer(self, config):
         """Put the compiled optimizer back to its beginning, in place."""
         with self.distribute_strategy.scope():
-            optimizers.restart(self.optimizer, config, self.trainable_variables)
+            optimizer.restart(self.optimizer, config, self.trainable_variables)
 
     # Saving.
 

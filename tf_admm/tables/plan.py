@@ -4,9 +4,10 @@ from keras import ops
 from rich.console import Console
 from rich.table import Table
 
-from tf_admm import checks
-from tf_admm import kernels
-from tf_admm import selectors
+from tf_admm.constraints import sharing
+from tf_admm.structure import checks
+from tf_admm.structure import kernels
+from tf_admm.structure import selectors
 
 
 class Row:
@@ -83,10 +84,10 @@ def _kept(choices):
     """Nonzeros of the projections of the weights as they are."""
     counts = {id(c): _nonzeros(c.kernel.variable) for c in choices}
     pairs = [(c, c.constraint) for c in choices if c.constraint is not None]
-    for constraint, group in selectors.together(pairs):
+    for constraint, group in sharing.together(pairs):
         ws = [c.kernel.canonical(c.kernel.variable) for c in group]
-        for choice, frozen in zip(group, constraint.freeze_all(ws)):
-            counts[id(choice)] = _nonzeros(frozen)
+        for choice, settled in zip(group, constraint.settle(ws)):
+            counts[id(choice)] = _nonzeros(settled)
     return counts
 
 

@@ -5,10 +5,10 @@ import warnings
 
 import keras
 
-from tf_admm import optimizers
-from tf_admm.admm_model import ADMM
-from tf_admm.admm_model import DENSE
-from tf_admm.admm_model import ADMMModel
+from tf_admm.admm import optimizer
+from tf_admm.admm.model import ADMM
+from tf_admm.admm.model import DENSE
+from tf_admm.admm.model import ADMMModel
 
 
 class ADMMCallback(keras.callbacks.Callback):
@@ -68,7 +68,7 @@ class ADMMCallback(keras.callbacks.Callback):
             )
         super().set_model(model)
         # Before anything restores the optimizer: its own beginning.
-        self._optimizer_config = optimizers.settings(model.optimizer)
+        self._optimizer_config = optimizer.settings(model.optimizer)
 
     def on_train_begin(self, logs=None):
         epochs, steps = self.params["epochs"], self.params["steps"]

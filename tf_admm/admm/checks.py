@@ -2,7 +2,8 @@
 
 import keras
 
-from tf_admm import kernels
+from tf_admm.structure import kernels
+from tf_admm.structure.checks import check_built
 
 #: What a model of its own kind may override, and a wrapper would ignore.
 TRAINING_METHODS = (
@@ -20,21 +21,6 @@ def check_backend():
         raise RuntimeError(
             "Expected the TensorFlow backend (KERAS_BACKEND=tensorflow), for "
             f"which `ADMMModel.train_step` is written. Received: {backend}"
-        )
-
-
-def check_built(model):
-    """Raise unless `model` is a built Keras model."""
-    if not isinstance(model, keras.Model):
-        raise ValueError(
-            "Expected `model` to be a Keras 3 `keras.Model`. Received: "
-            f"model={model} (of type {type(model)})"
-        )
-    if not model.built:
-        raise ValueError(
-            "Expected a built model. Received: the unbuilt model "
-            f"'{model.name}'. Build it first, by `model.build(input_shape)` or "
-            "by calling it on a batch."
         )
 
 

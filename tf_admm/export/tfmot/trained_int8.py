@@ -7,11 +7,11 @@ import warnings
 import keras
 import numpy as np
 
-from tf_admm.export import conversion
-from tf_admm.export import legacy
-from tf_admm.export import tf_keras_model
-from tf_admm.export import tflite
-from tf_admm.export.precision import Precision
+from tf_admm.export.tflite import conversion
+from tf_admm.export.tflite import writing
+from tf_admm.export.tflite.precision import Precision
+from tf_admm.export.tfmot import legacy
+from tf_admm.export.tfmot import rebuilding
 
 #: Random samples that a file is compared on.
 SAMPLES = 8
@@ -40,7 +40,7 @@ def to_int8_by_training(model, path, train, *, sparse=True):
         RuntimeError: if a zero was lost, or the file disagrees with the model;
             nothing is written then.
     """
-    path = tflite.checked_path(path)
+    path = writing.checked_path(path)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(
             "Expected a model of one input and one output. Received: the model "
@@ -48,12 +48,12 @@ def to_int8_by_training(model, path, train, *, sparse=True):
         )
     with legacy.tfmot() as tfmot:
         _check_trainable(model)
-        plain, _ = tf_keras_model.rebuild(model)
+        plain, _ = rebuilding.rebuild(model)
         trained = _quantised(tfmot, plain)
         train(trained)
         _check_zeros(model, trained)
         dense, small = _converted(trained, sparse)
-    return tflite.write(path, "int8", dense, small, None), trained
+    return writing.write(path, "int8", dense, small, None), trained
 
 
 def _quantised(tfmot, plain):

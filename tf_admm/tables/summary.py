@@ -5,8 +5,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from tf_admm import checks
-from tf_admm import kernels
+from tf_admm.structure import checks
+from tf_admm.structure import kernels
 
 
 class Row:

@@ -6,7 +6,7 @@ import os
 import numpy as np
 from rich.table import Table
 
-from tf_admm.export import flatbuffer
+from tf_admm.export.tflite import flatbuffer
 
 #: Names of encodings by the number of axes that a sparse tensor has too many.
 ENCODINGS = {0: "compressed rows", 1: "blocks"}

@@ -1,0 +1,1 @@
+"""The method: the three updates, the model, the callback."""

@@ -1,0 +1,1 @@
+"""The W-update, one file for each Keras backend that can train."""

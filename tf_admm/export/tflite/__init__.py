@@ -1,0 +1,1 @@
+"""TFLite files that have been run and compared before they are written."""

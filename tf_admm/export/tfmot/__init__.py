@@ -1,0 +1,1 @@
+"""The way to TensorFlow's Model Optimization Toolkit and back."""

@@ -1,0 +1,28 @@
+"""In which precision a model computes."""
+
+import contextlib
+
+from tf_admm.structure import kernels
+
+
+@contextlib.contextmanager
+def float32_compute(model):
+    """Lets the mixed-precision layers of `model` compute as they store.
+
+    The variables of such layers are float32, so nothing of the model is lost; and
+    no layer casts what another puts out, which makes another tensor of it. TFLite
+    has no half-precision matrix product.
+    """
+    mixed = [
+        (layer, layer.dtype_policy)
+        for layer in {layer: None for layer, _ in kernels.walk(model)}
+        if layer.compute_dtype != layer.variable_dtype
+        and layer.dtype_policy.quantization_mode is None
+    ]
+    try:
+        for layer, _ in mixed:
+            layer.dtype_policy = layer.variable_dtype
+        yield
+    finally:
+        for layer, policy in mixed:
+            layer.dtype_policy = policy
