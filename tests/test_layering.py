@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: The floors, from the ground up; each room may use the rooms before it.
 FLOORS = [
-    ["version", "files", "constraints", "schedules"],
+    ["version", "files", "printing", "constraints", "schedules"],
     ["structure"],
     ["admm", "tables", "allocation"],
     ["shrinking", "export"],
@@ -32,7 +32,12 @@ INSIDE_FUNCTIONS = ("admm/trainers/tensorflow.py", "admm/checks.py")
 LITERT = ("export", "reporting")
 QUARANTINED = ("tensorflow_model_optimization", "tf_keras", "ai_edge_litert")
 #: Private names of Keras that there is no public name for, and where each is used.
-PRIVATE = {"_layers": "structure/kernels.py", "_initial_epoch": "admm/model.py"}
+PRIVATE = {
+    "_initial_epoch": "admm/model.py",
+    "_inbound_nodes": "structure/tracing.py",
+    "_layers": "structure/kernels.py",
+    "_outbound_nodes": "structure/tracing.py",
+}
 
 
 def part(file):

@@ -12,6 +12,11 @@ from tf_admm.allocation import allocate
 from tf_admm.reporting import DeploymentReport
 from tf_admm.reporting import report
 from tf_admm.shrinking import shrink
+from tf_admm.structure import kinds
+from tf_admm.structure.groups import ChannelGroup
+from tf_admm.structure.groups import ChannelGroups
+from tf_admm.structure.groups import channel_groups
+from tf_admm.structure.kinds import register_layer
 from tf_admm.tables.plan import plan
 from tf_admm.tables.summary import summary
 from tf_admm.version import __version__
@@ -21,13 +26,18 @@ __all__ = [
     "ADMMModel",
     "ADMMRegularizer",
     "Allocation",
+    "ChannelGroup",
+    "ChannelGroups",
     "DeploymentReport",
     "__version__",
     "allocate",
+    "channel_groups",
     "constraints",
     "export",
     "freeze_sparsity",
+    "kinds",
     "plan",
+    "register_layer",
     "report",
     "schedules",
     "shrink",

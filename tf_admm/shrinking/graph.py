@@ -1,219 +1,191 @@
-"""Which channels of a model can go.
+"""Which channels of a model are needed, and what becomes of its layers.
 
-Each channel of each tensor is a node. Nodes that a layer ties (the input and output
-of an activation, the summands of an Add) go together or stay together. A group can
-go if it touches no border and no opaque layer, and if each kernel that reads one of
-it either multiplies it by zeros only, as far as its outputs stay, or can take it into
-its bias as the constant that it is.
+Needed are the channels at the borders of the model and of layers that nothing is known
+of, and whatever they depend on through weights that are not zero. A channel that is a
+constant needs not be there, if what reads it can do without: the constant is 0.0, or
+goes into a bias.
 """
 
 import dataclasses
 
+import keras
 import numpy as np
 
-from tf_admm.shrinking import rules
-from tf_admm.structure import kernels
+from tf_admm.structure import kinds
 
 
 @dataclasses.dataclass(frozen=True)
-class Change:
-    """What becomes of one layer.
+class Reading:
+    """A layer's call that reads channels through weights.
 
     Attributes:
-        rule: its `Rule`.
-        ins: indices of the channels of its first input that stay.
-        out: indices of its outputs that stay.
-        shift: what goes into the bias of each output.
+        x, y: slices of channels.
+        depends: boolean array `(x, y)`, True where y depends on x.
     """
 
-    rule: rules.Opaque
-    ins: np.ndarray
-    out: np.ndarray
-    shift: np.ndarray
-
-    def config(self, config):
-        return self.rule.config(config, self.ins, self.out, self.shift)
-
-    def weights(self):
-        return self.rule.new_weights(self.ins, self.out, self.shift)
+    x: slice
+    y: slice
+    depends: np.ndarray
 
 
 class Graph:
-    """The channels of a traced model, and which of them stay.
+    """The channels of a traced model that stay.
 
     Args:
-        model: the model.
-        traced: its `Trace`.
+        channels: its `Channels`.
     """
 
-    def __init__(self, model, traced):
-        self._model = model
-        self._start, self._size, self._nodes = {}, {}, 0
-        for tensor in traced.borders:
-            self._add(tensor)
-        for call in traced.calls:
-            for tensor in (*call.inputs, *call.outputs):
-                self._add(tensor)
-        self._calls = traced.calls
-        self._rules = {}
-        for call in traced.calls:
-            self._rules.setdefault(id(call.layer), rules.rule(call))
-        self._parents = list(range(self._nodes))
-        self._pinned = np.zeros(self._nodes, bool)
-        self._constants = {}
-        self._tie()
-        self._pin(traced.borders)
-        self._pin(self._unknown(traced))
-        self._roots = np.array([self._root(node) for node in range(self._nodes)])
-        self._kept = self._live()
+    def __init__(self, channels):
+        self._channels = channels
+        self._known = channels.constants()
+        self._kinds = {}
+        for call, kind in channels.kinds:
+            self._kinds.setdefault(id(call.layer), []).append(kind)
+        self._folds = {id(kind): self._foldable(kind) for _, kind in channels.kinds}
+        self._kept = self._needed()
 
-    # Nodes.
+    def _foldable(self, kind):
+        """Function from a tensor that the call reads to which channels can go."""
+        calls = self._kinds[id(kind.layer)]
 
-    def _add(self, tensor):
-        if id(tensor) not in self._start:
-            self._start[id(tensor)] = self._nodes
-            self._size[id(tensor)] = tensor.shape[-1] if len(tensor.shape) else 1
-            self._nodes += self._size[id(tensor)]
+        def foldable(x):
+            constants = self._known(x)
+            good = kind.foldable(x, constants)
+            for other in calls:
+                # One layer has one bias for all of its calls.
+                if x is kind.x and other is not kind:
+                    again = self._known(other.x)
+                    good = good & (constants == again)
+            return good
 
-    def _of(self, tensor):
-        """The nodes of a tensor, as a slice."""
-        start = self._start[id(tensor)]
-        return slice(start, start + self._size[id(tensor)])
+        return foldable
 
-    def _root(self, node):
-        while self._parents[node] != node:
-            self._parents[node] = self._parents[self._parents[node]]
-            node = self._parents[node]
-        return node
+    def _readings(self):
+        for _, kind in reversed(self._channels.kinds):
+            for x, y, matrix in kind.reads():
+                depends = matrix & ~self._folds[id(kind)](x)[:, None]
+                yield Reading(self._channels.of(x), self._channels.of(y), depends)
 
-    def _union(self, a, b):
-        self._parents[self._root(a)] = self._root(b)
-
-    # Ties, constants, and what must stay.
-
-    def _tie(self):
-        first = {}
-        for call in self._calls:
-            rule = self._rules[id(call.layer)]
-            if not rule.shrinks:
-                self._note_opaque(call)
-                continue
-            (out,) = call.outputs
-            if rule.keeps_outputs:
-                self._pin([out])
-            ins = [self._start[id(x)] for x in call.inputs]
-            sizes = [self._size[id(x)] for x in call.inputs]
-            for place, a, b in rule.ties(sizes, self._size[id(out)]):
-                self._union(ins[place] + a, self._start[id(out)] + b)
-            self._constants[id(out)] = rule.constants(
-                [self._constants_of(x) for x in call.inputs], self._size[id(out)]
-            )
-            # A layer that is called again has one kernel for all calls.
-            again = first.setdefault(id(call.layer), call)
-            for x, y in zip((*call.inputs, out), (*again.inputs, *again.outputs)):
-                for i in range(min(self._size[id(x)], self._size[id(y)])):
-                    self._union(self._start[id(x)] + i, self._start[id(y)] + i)
-
-    def _note_opaque(self, call):
-        self._pin((*call.inputs, *call.outputs))
-        for tensor in call.outputs:
-            # An opaque layer may return what it was given.
-            self._constants.setdefault(
-                id(tensor), np.full(self._size[id(tensor)], np.nan)
-            )
-
-    def _unknown(self, traced):
-        """Tensors that no call and no border has put there, such as casts."""
-        known = {id(x) for call in traced.calls for x in call.outputs}
-        known |= {id(x) for x in traced.borders}
-        read = [x for call in traced.calls for x in call.inputs]
-        return [x for x in read if id(x) not in known]
-
-    def _pin(self, tensors):
-        for tensor in tensors:
-            self._pinned[self._of(tensor)] = True
-
-    def _constants_of(self, tensor):
-        unknown = np.full(self._size[id(tensor)], np.nan)
-        return self._constants.get(id(tensor), unknown)
-
-    # What stays.
-
-    def _live(self):
-        """Nodes that stay, found by taking away until nothing more can go."""
-        self._pin_unread()
-        kept = np.ones(self._nodes, bool)
+    def _needed(self):
+        """Boolean array, by channel."""
+        classes, needed = self._channels.classes, self._channels.pinned()
+        readings = list(self._readings())
         while True:
-            stays = self._pinned.copy()
-            for call in self._calls:
-                rule = self._rules[id(call.layer)]
-                if isinstance(rule, rules.Linear):
-                    outputs = kept[self._of(call.outputs[0])]
-                    free = ~rule.reads(outputs) | self._foldable(call.layer)
-                    stays[self._of(call.inputs[0])] |= ~free
-            groups = np.zeros(self._nodes, bool)
-            np.logical_or.at(groups, self._roots, stays)
-            left = groups[self._roots]
-            empty = [t for t in self._tensors() if not left[self._of(t)].any()]
-            if empty:
-                # No layer can have no units: one stays.
-                self._pinned[self._start[id(empty[0])]] = True
-                kept = np.ones(self._nodes, bool)
-            elif (left == kept).all():
+            before = needed.sum()
+            for reading in readings:
+                made = needed[classes[reading.y]]
+                used = reading.depends[:, made].any(axis=1)
+                needed[classes[reading.x][used]] = True
+            if needed.sum() > before:
+                continue
+            kept = needed[classes]
+            empty = [
+                t
+                for t in self._channels.tensors()
+                if not kept[self._channels.of(t)].any()
+            ]
+            if not empty:
                 return kept
-            else:
-                kept = left
+            # No layer can have no units: one stays.
+            needed[classes[self._channels.of(empty[0])][0]] = True
 
-    def _tensors(self):
-        return [t for call in self._calls for t in (*call.inputs, *call.outputs)]
+    def kept(self, tensor):
+        """Which channels of a tensor stay, a boolean array."""
+        return self._kept[self._channels.of(tensor)]
 
-    def _pin_unread(self):
-        """Of what no call reads, it isn't known what does."""
-        read = {id(x) for call in self._calls for x in call.inputs}
-        for call in self._calls:
-            self._pin([x for x in call.outputs if id(x) not in read])
-
-    def _foldable(self, layer):
-        """Inputs that are the same constant at each call of a linear layer."""
-        constants = [
-            self._constants_of(call.inputs[0])
-            for call in self._calls
-            if call.layer is layer
-        ]
-        same = np.all([c == constants[0] for c in constants], axis=0)
-        return same & self._rules[id(layer)].folds(constants[0])
+    def size(self, tensor):
+        """How many of them."""
+        return int(self.kept(tensor).sum())
 
     # What becomes of the layers.
 
-    def change(self, layer):
-        """The `Change` of a layer; `None` if it stays as it is."""
-        rule = self._rules.get(id(layer))
-        if rule is None or not rule.shrinks:
-            return None
-        call = next(call for call in self._calls if call.layer is layer)
-        ins, out = (self._kept[self._of(x)] for x in (call.inputs[0], call.outputs[0]))
-        shift = np.zeros(len(out))
-        if isinstance(rule, rules.Linear):
-            folded = ~ins & self._foldable(layer)
-            constants = self._constants_of(call.inputs[0])
-            shift = rule.shift(np.where(folded, constants, 0.0))
-        return Change(rule, np.flatnonzero(ins), np.flatnonzero(out), shift)
+    def alters(self, call):
+        """Whether the call can't be made as it was: the layer or a constant changes."""
+        kind = self._kinds[id(call.layer)][0]
+        if kind.opaque:
+            return False
+        return (
+            any(not self.kept(link.tensor).all() for link in kind.links())
+            or bool(np.any(self._shift(kind)))
+            or kind.alters(self.kept)
+            or self._config(kind) != self._config(kind, lambda x: kinds.channels(x))
+        )
 
-    def units(self):
-        """`(left, total)` outputs of each kernel that can lose some, by its path."""
-        paths = {id(k.layer): k.path for k in kernels.find(self._model)}
+    def _config(self, kind, size=None):
+        if type(kind).config is kinds.Kind.config:
+            return None
+        config = kind.layer.get_config()
+        return kind.config(config, size or self.size, self._shift(kind))
+
+    def _shift(self, kind):
+        """What goes into the bias of each output that stays."""
+        constants = self._known(kind.x)
+        gone = ~self.kept(kind.x) & self._folds[id(kind)](kind.x)
+        shift = kind.shift(np.where(gone, constants, 0.0))
+        return np.broadcast_to(shift, len(self.kept(kind.y)))[self.kept(kind.y)]
+
+    def smaller(self, call):
+        """A layer like the one that is called, of the channels that stay.
+
+        Returns:
+            `(config, weights)` of the new layer.
+        """
+        kind = self._kinds[id(call.layer)][0]
+        layer, shift = call.layer, self._shift(kind)
+        config = self._config(kind) or layer.get_config()
+        sliced = [self._sliced(kind, variable) for variable in layer.weights]
+        weights = kind.weights(sliced, shift, self.kept)
+        return config, weights
+
+    def _sliced(self, kind, variable):
+        """The entries of a weight whose channels stay."""
+        w = keras.ops.convert_to_numpy(variable)
+        stays = {}
+        for link in kind.links():
+            if link.variable is variable:
+                axis = link.axis % w.ndim
+                mask = stays.setdefault(axis, np.ones(w.shape[axis], bool))
+                mask[link.index[~self.kept(link.tensor)]] = False
+        for axis, mask in stays.items():
+            w = np.compress(mask, w, axis=axis)
+        return w
+
+    def apply(self, call, layer, args, kwargs):
+        """Call the new layer on new tensors, as the old one was called."""
+        kind = next(k for k in self._kinds[id(call.layer)] if k.call is call)
+        return kind.apply(layer, args, kwargs, self.kept)
+
+    # What is told of it.
+
+    def units(self, paths):
+        """`(left, total)` outputs of each kernel that can lose some, by its path.
+
+        Args:
+            paths: dict from ids of kernels to their paths.
+        """
         return {
-            paths[id(call.layer)]: (
-                int(self._kept[self._of(call.outputs[0])].sum()),
-                self._size[id(call.outputs[0])],
-            )
-            for call in self._calls
-            if isinstance(self._rules[id(call.layer)], rules.Linear)
+            paths[id(link.variable)]: (self.size(link.tensor), len(link.index))
+            for _, kind in self._channels.kinds
+            for link in kind.links()
+            if link.role == kinds.MAKES and id(link.variable) in paths
         }
 
     def stopped(self):
-        """Names of opaque layers, each once."""
+        """Names of opaque layers that touch channels which weights make, each once."""
+        made = np.zeros(self._channels.count, bool)
+        for _, kind in self._channels.kinds:
+            for link in kind.links():
+                if link.role == kinds.MAKES:
+                    made[self._classes_of(link.tensor)] = True
         names = [
-            c.layer.name for c in self._calls if not self._rules[id(c.layer)].shrinks
+            call.layer.name
+            for call, kind in self._channels.kinds
+            if kind.opaque
+            and any(
+                made[self._classes_of(x)].any() for x in (*call.inputs, *call.outputs)
+            )
         ]
         return tuple(dict.fromkeys(names))
+
+    def _classes_of(self, tensor):
+        return self._channels.classes[self._channels.of(tensor)]

@@ -7,14 +7,19 @@ import numpy as np
 from rich.table import Table
 
 from tf_admm.shrinking import graph
-from tf_admm.structure import uses
-from tf_admm.structure.tracing import float32_compute
+from tf_admm.shrinking.rebuilding import rebuilt
+from tf_admm.structure import kernels
+from tf_admm.structure.channels import Channels
+from tf_admm.structure.precision import float32_compute
+from tf_admm.structure.tracing import symbolic_inputs
 from tf_admm.structure.tracing import trace
 
 #: Largest difference allowed, relative to max(1, largest |output|).
 TOLERANCE = 1e-4
 #: Random samples that both models are run on.
 SAMPLES = 4
+#: Sizes of axes that the model leaves open; the first that it takes is used.
+OPEN_SIZES = (32, 16, 8, 4, 64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,36 +56,54 @@ class ShrinkReport:
         return table
 
 
-def shrink(model):
-    """Make a plain Keras model without the units that are dead in this one.
+def shrink(model, samples=None):
+    """Make a plain Keras model without the channels that are dead in this one.
 
-    A unit is dead if nothing that is live reads it, or if it depends on nothing
-    that is live and so is the same number for every input; that number goes into
-    the biases of what reads it. Found from the zeros of the weights as they are.
+    A channel is dead if nothing that is live depends on it, or if it is the same
+    number for every input, and what reads it can do without: the number is 0.0, or
+    goes into a bias. Found from the zeros of the weights as they are.
 
-    It works through Dense, Conv, transposed, depthwise and separable layers,
-    pooling, Flatten, Reshape, BatchNormalization, activations, Add and its like,
-    Concatenate and zero padding, in functional graphs with branches, nested and
-    shared layers. At any other layer, and where a nested model begins, all channels
-    stay. Inputs and outputs keep their shapes.
+    Channels pass through every layer of the table `tf_admm.kinds`, and through
+    elementwise operations of `keras.ops`. At any other layer they stay, and the
+    report names it; `tf_admm.register_layer` says what is known of a layer of your
+    own. Models in the model, and layers that hold layers, are laid out flat where
+    something in them changes. Inputs and outputs keep their shapes.
+
+    Layers in which nothing changes are copied; one that can't be made again from its
+    config is shared with the model that was given.
 
     Args:
-        model: a built functional or sequential model, its inputs of known size.
+        model: a built functional or sequential model.
+        samples: inputs to compare both models on, in the structure of the model's
+            inputs; random ones if `None`.
 
     Returns:
         `(small, report)`: the new model, not compiled, and a `ShrinkReport`.
 
     Raises:
-        ValueError: if the model is another, or a layer can't be made from its
-            config, such as a `Lambda`.
+        ValueError: if the model is another, or takes no random inputs.
         RuntimeError: if the new model does not compute the same.
+
+    Example:
+
+    >>> model = keras.Sequential(
+    ...     [keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(2)]
+    ... )
+    >>> kernel, bias = model.layers[0].get_weights()
+    >>> kernel[:, :6] = 0.0
+    >>> model.layers[0].set_weights([kernel, bias])
+    >>> small, report = tf_admm.shrink(model)
+    >>> small.layers[0].units
+    2
     """
+    traced = trace(model)
     with float32_compute(model):
-        found = graph.Graph(model, trace(model))
-    small = _rebuilt(model, found)
-    difference = _difference(model, small)
+        found = graph.Graph(Channels(traced))
+    small = rebuilt(model, traced, found)
+    difference = _difference(model, small, samples)
+    paths = {id(k.variable): k.path for k in kernels.find(model)}
     report = ShrinkReport(
-        units=found.units(),
+        units=found.units(paths),
         parameters=small.count_params(),
         total_parameters=model.count_params(),
         stopped=found.stopped(),
@@ -89,36 +112,13 @@ def shrink(model):
     return small, report
 
 
-def _rebuilt(model, found):
-    """A clone with smaller layers."""
-    made = []
-
-    def smaller(operation):
-        config, change = operation.get_config(), found.change(operation)
-        if change is not None:
-            config = change.config(config)
-        made.append((operation, type(operation).from_config(config)))
-        return made[-1][1]
-
-    small = keras.models.clone_model(model, clone_function=smaller, recursive=True)
-    for old, new in made:
-        # What stands between layers (`x * 2`) is no layer, and has no weights.
-        if isinstance(old, keras.Layer):
-            change = found.change(old)
-            new.set_weights(old.get_weights() if change is None else change.weights())
-    return small
-
-
-def _difference(model, small):
-    rng = np.random.default_rng(0)
-    x = keras.tree.map_structure(
-        lambda zero: _random(rng, zero.shape[1:], zero.dtype), uses.zeros(model)
-    )
+def _difference(model, small, samples):
     with float32_compute(model), float32_compute(small):
-        outputs = [keras.tree.flatten(m(x, training=False)) for m in (model, small)]
+        x, expected = _run(model, samples)
+        outputs = [keras.tree.flatten(y) for y in (expected, small(x, training=False))]
     differences = [0.0]
     for a, b in zip(*outputs):
-        a, b = np.array(a, "float64"), np.array(b, "float64")
+        a, b = (keras.ops.convert_to_numpy(y).astype("float64") for y in (a, b))
         differences.append(np.abs(a - b).max(initial=0.0))
         if not differences[-1] <= TOLERANCE * max(1.0, np.abs(a).max(initial=0.0)):
             raise RuntimeError(
@@ -129,7 +129,32 @@ def _difference(model, small):
     return float(max(differences))
 
 
-def _random(rng, shape, dtype):
-    if keras.backend.is_float_dtype(keras.backend.standardize_dtype(dtype)):
-        return keras.ops.cast(rng.standard_normal((SAMPLES, *shape)), dtype)
-    return keras.ops.cast(rng.integers(0, 2, (SAMPLES, *shape)), dtype)
+def _run(model, samples):
+    """Inputs, and what the model makes of them."""
+    if samples is not None:
+        return samples, model(samples, training=False)
+    for size in OPEN_SIZES:
+        x = _random_inputs(model, size)
+        try:
+            return x, model(x, training=False)
+        except Exception as error:  # noqa: BLE001, whatever too long an input leads to
+            problem = error
+    raise ValueError(
+        "Expected a model that random inputs can be given to. Received: the model "
+        f"'{model.name}', which fails on them: {problem}. Give `samples`."
+    ) from problem
+
+
+def _random_inputs(model, size):
+    rng = np.random.default_rng(0)
+    return keras.tree.map_structure(
+        lambda x: _random(rng, [n or size for n in x.shape[1:]], x),
+        symbolic_inputs(model),
+    )
+
+
+def _random(rng, shape, like):
+    shape = (like.shape[0] or SAMPLES, *shape)
+    if keras.backend.is_float_dtype(keras.backend.standardize_dtype(like.dtype)):
+        return keras.ops.cast(rng.standard_normal(shape), like.dtype)
+    return keras.ops.cast(rng.integers(0, 2, shape), like.dtype)

@@ -6,8 +6,9 @@ nested, shared, residual and subclassed models all work.
 
 import math
 
-import keras
 from keras import ops
+
+from tf_admm.structure import kinds
 
 #: Names under which Keras layers keep what can be pruned.
 PRUNABLE = (
@@ -37,7 +38,7 @@ class Kernel:
         self.variable = variable
         self.layer = layer
         self.paths = []
-        self.axes = axes(layer, variable)
+        self.axes = kinds.axes(layer, variable)
         inputs, outputs = self.axes
         inputs = tuple(axis for axis in inputs if axis not in outputs)
         taken = (*inputs, *outputs)
@@ -88,7 +89,7 @@ def find(model):
     """All `Kernel`s of `model`, each once, in the order of its layers."""
     found = {}
     for layer, path in walk(model):
-        for variable in _own_variables(layer):
+        for variable in own_variables(layer):
             # A layer of one's own may call a vector so.
             if variable.name in PRUNABLE + BY_NAME_ONLY and len(variable.shape) > 1:
                 kernel = found.setdefault(id(variable), Kernel(variable, layer))
@@ -112,60 +113,7 @@ def _children(layer):
     return {id(child): child for child in layer._layers}.values()
 
 
-def _own_variables(layer):
+def own_variables(layer):
+    """The weights of a layer that none of its sub-layers has."""
     below = {id(v) for child in _children(layer) for v in child.variables}
     return [v for v in layer.weights if id(v) not in below]
-
-
-# Axes of a kernel: which index inputs, which outputs.
-
-
-def _dense(layer, variable):
-    """Dense `(d_in, d_out)`, Conv `(..., c_in, c_out)`, recurrent, Embedding."""
-    rank = len(variable.shape)
-    return (rank - 2,), (rank - 1,)
-
-
-def _transposed(layer, variable):
-    """Transposed convolutions, `(..., c_out, c_in)`."""
-    rank = len(variable.shape)
-    return (rank - 1,), (rank - 2,)
-
-
-def _depthwise(layer, variable):
-    """`(..., c_in, multiplier)`: each pair is an output of its own."""
-    rank = len(variable.shape)
-    return (rank - 2,), (rank - 2, rank - 1)
-
-
-def _separable(layer, variable):
-    rule = {"depthwise_kernel": _depthwise, "pointwise_kernel": _dense}
-    return rule[variable.name](layer, variable)
-
-
-def _einsum(layer, variable):
-    """`"abc,cde->abde"`: kernel letters found on the left, and on the right."""
-    operands, result = layer.equation.replace("...", "").split("->")
-    source, kernel = operands.split(",")
-    inputs = tuple(i for i, letter in enumerate(kernel) if letter in source)
-    outputs = tuple(i for i, letter in enumerate(kernel) if letter in result)
-    return inputs, outputs
-
-
-AXES = {
-    keras.layers.Layer: _dense,
-    keras.layers.Conv1DTranspose: _transposed,
-    keras.layers.Conv2DTranspose: _transposed,
-    keras.layers.Conv3DTranspose: _transposed,
-    keras.layers.DepthwiseConv1D: _depthwise,
-    keras.layers.DepthwiseConv2D: _depthwise,
-    keras.layers.SeparableConv1D: _separable,
-    keras.layers.SeparableConv2D: _separable,
-    keras.layers.EinsumDense: _einsum,
-}
-
-
-def axes(layer, variable):
-    """`(inputs, outputs)`: the axes of `variable` in the table `AXES`."""
-    rule = next(AXES[cls] for cls in type(layer).__mro__ if cls in AXES)
-    return rule(layer, variable)

@@ -2,15 +2,17 @@
 
 import collections
 import contextlib
-import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from tf_admm.structure import kernels
+from tf_admm.structure import kinds
+from tf_admm.structure.tracing import symbolic_inputs
 
 
-def uses(model):
+def uses(model, samples=None):
     """How often one weight of each kernel is multiplied, for one sample.
 
     Found by calling the model on one sample of zeros, and looking at what each
@@ -18,13 +20,15 @@ def uses(model):
 
     Args:
         model: a functional or sequential Keras model.
+        samples: inputs in the structure of the model's, of which the shapes count;
+            for models with axes of unknown size.
 
     Returns:
         Dict from `id(variable)` to int.
 
     Raises:
         ValueError: if the model is not a graph of layers, or has axes of unknown
-            size besides the batch.
+            size besides the batch and no samples are given.
     """
     found = kernels.find(model)
     counts = [collections.Counter()]
@@ -32,7 +36,7 @@ def uses(model):
         for layer in {id(layer): layer for layer, _ in kernels.walk(model)}.values():
             mine = [kernel for kernel in found if kernel.layer is layer]
             stack.enter_context(_watched(layer, mine, counts))
-        model(zeros(model))
+        model(zeros(model, samples))
     missed = [kernel.path for kernel in found if id(kernel.variable) not in counts[0]]
     if missed:
         raise ValueError(
@@ -42,26 +46,29 @@ def uses(model):
     return counts[0]
 
 
-def zeros(model):
+def zeros(model, samples=None):
     """One sample of zeros, in the structure of the model's inputs.
+
+    Args:
+        model: a functional or sequential Keras model.
+        samples: inputs that say the sizes which the model leaves open.
 
     Raises:
         ValueError: if the model is not a graph of layers, or has axes of unknown
-            size besides the batch.
+            size besides the batch and no samples are given.
     """
-    if not getattr(model, "inputs", None):
-        raise ValueError(
-            "Expected a built functional or sequential model, whose shapes are "
-            f"known. Received: the model '{model.name}' of type "
-            f"{type(model).__name__}"
+    structure = symbolic_inputs(model)
+    if samples is not None:
+        samples = keras.tree.map_structure(np.asarray, samples)
+        return keras.tree.map_structure(
+            lambda x: ops.zeros((1, *x.shape[1:]), dtype=x.dtype.name), samples
         )
-    # A `Sequential` that was never called has `inputs`, but no `input`.
-    structure = model.inputs[0] if len(model.inputs) == 1 else model.input
     for x in keras.tree.flatten(structure):
         if None in x.shape[1:]:
             raise ValueError(
-                "Expected inputs of known size, without `None` but for the batch. "
-                f"Received: the model '{model.name}' with an input of shape {x.shape}"
+                "Expected inputs of known size, without `None` but for the batch, or "
+                f"`samples` that say it. Received: the model '{model.name}' with an "
+                f"input of shape {x.shape}"
             )
     return keras.tree.map_structure(
         lambda x: ops.zeros((1, *x.shape[1:]), dtype=x.dtype), structure
@@ -87,7 +94,10 @@ def _watched(layer, mine, counts):
             below = counts.pop()
             counts[-1].update({key: n * inputs.shape[1] for key, n in below.items()})
         for kernel in mine:
-            key, places = id(kernel.variable), _places(kernel, inputs, outputs)
+            key, places = (
+                id(kernel.variable),
+                kinds.places(kernel, inputs, keras.tree.flatten(outputs)[0]),
+            )
             counts[-1][key] = places + (counts[-1][key] if len(counts) == 1 else 0)
         return outputs
 
@@ -96,35 +106,3 @@ def _watched(layer, mine, counts):
         yield
     finally:
         del layer.call
-
-
-def _places(kernel, inputs, outputs):
-    """Places that one weight is multiplied at in one call."""
-    rule = next(PLACES[c] for c in type(kernel.layer).__mro__ if c in PLACES)
-    return rule(kernel, inputs, keras.tree.flatten(outputs)[0])
-
-
-def _of_outputs(kernel, inputs, outputs):
-    return math.prod(outputs.shape[1:-1])
-
-
-def _of_inputs(kernel, inputs, outputs):
-    return math.prod(inputs.shape[1:-1])
-
-
-def _of_equation(kernel, inputs, outputs):
-    return math.prod(outputs.shape[1:]) // kernel.shape[-1]
-
-
-def _nowhere(kernel, inputs, outputs):
-    return 0
-
-
-PLACES = {
-    keras.layers.Layer: _of_outputs,
-    keras.layers.Conv1DTranspose: _of_inputs,
-    keras.layers.Conv2DTranspose: _of_inputs,
-    keras.layers.Conv3DTranspose: _of_inputs,
-    keras.layers.EinsumDense: _of_equation,
-    keras.layers.Embedding: _nowhere,
-}

@@ -56,21 +56,31 @@ def rebuild(model, wrap=lambda layer, original: layer):
     made, tensors = {}, {}
     names = iter(x.name for x in model.inputs)
     inputs = keras.tree.map_structure(
-        lambda x: tf_keras.Input(x.shape[1:], dtype=x.dtype.name, name=next(names)),
+        lambda x: tf_keras.Input(x.shape[1:], dtype=x.dtype, name=next(names)),
         traced.inputs,
     )
     _pair(tensors, traced.inputs, inputs)
-    for call in traced.calls:
+    calls = [leaf for call in traced.roots for leaf in _laid_out(call)]
+    for call in calls:
         if id(call.layer) not in made:
             made[id(call.layer)] = _made(call.layer, wrap)
         args, kwargs = _arguments(call, tensors)
         _pair(tensors, call.result, made[id(call.layer)](*args, **kwargs))
     outputs = keras.tree.map_structure(lambda x: tensors[id(x)], traced.outputs)
     result = tf_keras.Model(inputs, outputs, name=model.name)
-    for call in traced.calls:
+    for call in calls:
         if isinstance(call.layer, keras.Layer):
             _copy(call.layer, made[id(call.layer)])
     return result, made
+
+
+def _laid_out(call):
+    """The call, or if tf_keras has no such layer, what it calls itself."""
+    import tf_keras
+
+    if not call.inside or hasattr(tf_keras.layers, type(call.layer).__name__):
+        return [call]
+    return [leaf for inner in call.inside for leaf in _laid_out(inner)]
 
 
 def _pair(tensors, old, new):
@@ -82,7 +92,7 @@ def _arguments(call, tensors):
     """What the call was given, of tensors of the new model."""
 
     def new(x):
-        if keras.ops.is_tensor(x) and id(x) not in tensors:
+        if isinstance(x, keras.KerasTensor) and id(x) not in tensors:
             raise ValueError(
                 "Expected layers that are called on what other layers put out. "
                 f"Received: '{call.layer.name}', called on another tensor, such as a "
@@ -93,10 +103,7 @@ def _arguments(call, tensors):
     kwargs = {
         key: value
         for key, value in call.kwargs.items()
-        # A mask that Keras has made is made again.
-        if key != "training"
-        and value is not None
-        and not (key == "mask" and id(value) not in tensors)
+        if key != "training" and value is not None
     }
     return keras.tree.map_structure(new, (call.args, kwargs))
 

@@ -1,0 +1,132 @@
+"""A functional model of the layers as they become."""
+
+import keras
+
+from tf_admm.structure import kernels
+
+
+def rebuilt(model, traced, graph):
+    """The model with smaller layers; what nothing changes in is carried over.
+
+    Models and other layers that hold a layer that changes are laid out flat.
+
+    Args:
+        model: the model.
+        traced: its `Trace`.
+        graph: its `Graph`.
+    """
+    inputs = keras.tree.map_structure(_input, _named_inputs(model), traced.inputs)
+    builder = _Builder(graph, traced, inputs)
+    for call in traced.roots:
+        builder.add(call, ())
+    outputs = keras.tree.map_structure(builder.new, traced.outputs)
+    if isinstance(model, keras.Sequential) and builder.is_chain:
+        small = keras.Sequential([inputs, *builder.layers], name=model.name)
+    else:
+        small = keras.Model(inputs, outputs, name=model.name)
+    builder.set_weights()
+    return small
+
+
+def _named_inputs(model):
+    return model.inputs[0] if len(model.inputs) == 1 else model.input
+
+
+def _input(old, symbolic):
+    name = old.name if not old.name.startswith("keras_tensor") else None
+    return keras.Input(batch_shape=symbolic.shape, dtype=symbolic.dtype, name=name)
+
+
+class _Builder:
+    """Makes the calls of a trace again, on new tensors.
+
+    Attributes:
+        layers: the new layers, in order.
+        is_chain: whether each was called once, on what the one before returned.
+    """
+
+    def __init__(self, graph, traced, inputs):
+        self._graph = graph
+        self._tensors, self._made, self._weights = {}, {}, []
+        self._names = set()
+        self.layers, self.is_chain = [], True
+        self._pair(traced.inputs, inputs)
+
+    def _pair(self, old, new):
+        for a, b in zip(keras.tree.flatten(old), keras.tree.flatten(new)):
+            self._tensors[id(a)] = b
+
+    def new(self, x):
+        """The new tensor for an old one; anything else as it is."""
+        return self._tensors[id(x)] if isinstance(x, keras.KerasTensor) else x
+
+    def add(self, call, above):
+        """Make a call again; if something changes in it, what it calls itself."""
+        altered = any(self._graph.alters(leaf) for leaf in call.leaves())
+        if call.inside and altered:
+            for inner in call.inside:
+                self.add(inner, (*above, call.layer.name))
+            return
+        layer = self._layer(call, altered, above)
+        args, kwargs = keras.tree.map_structure(self.new, (call.args, call.kwargs))
+        if call.inside:
+            result = layer(*args, **kwargs)
+        else:
+            result = self._graph.apply(call, layer, args, kwargs)
+        self._pair(call.result, result)
+
+    def _layer(self, call, altered, above):
+        key = id(call.layer)
+        if key in self._made:
+            self.is_chain = False
+            return self._made[key]
+        if altered:
+            config, weights = self._graph.smaller(call)
+            layer = _from_config(call.layer, self._renamed(config, call.layer, above))
+            self._weights.append((layer, weights))
+        else:
+            layer = self._carried(call.layer, above)
+        self.is_chain &= isinstance(layer, keras.Layer) and not above
+        self._made[key] = layer
+        self.layers.append(layer)
+        return layer
+
+    def _renamed(self, config, layer, above):
+        """A name of its own for each layer of the flat model."""
+        name = layer.name
+        while name in self._names:
+            *above, last = above or (f"{name}_{len(self._names)}",)
+            name = f"{last}_{name}" if above or last != name else last
+        self._names.add(name)
+        return config | {"name": name}
+
+    def _carried(self, layer, above):
+        """A copy with the same state; if none can be made, the layer itself."""
+        try:
+            config = self._renamed(layer.get_config(), layer, above)
+            new = _from_config(layer, config)
+            if isinstance(layer, keras.Layer) and layer.built:
+                _copy_state(layer, new)
+            return new
+        except Exception:  # noqa: BLE001, whatever a layer's own code raises
+            return layer
+
+    def set_weights(self):
+        """Give the layers that changed their weights, now that they are built."""
+        for layer, weights in self._weights:
+            layer.set_weights(weights)
+
+
+def _from_config(layer, config):
+    return type(layer).from_config(config)
+
+
+def _copy_state(old, new):
+    """All variables, by the layers' own ways of saving, which may finish a state."""
+    if not new.built:
+        new.build_from_config(old.get_build_config())
+    pairs = list(zip(kernels.walk(old), kernels.walk(new), strict=True))
+    for (a, _), (b, _) in pairs:
+        store = {}
+        a.save_own_variables(store)
+        b.load_own_variables(store)

@@ -1,0 +1,131 @@
+"""Every channel of every tensor of a traced model, and which are tied.
+
+Channels are numbered; a class is a set of them that live and die together.
+"""
+
+import numpy as np
+
+from tf_admm.structure import kinds
+from tf_admm.structure.tracing import tensors
+
+
+class Channels:
+    """The channels of a traced model.
+
+    Args:
+        traced: the `Trace`.
+
+    Attributes:
+        kinds: list of `(call, kind)`, in order.
+        classes: int array, the class of each channel, a number below its own.
+        why: dict from classes to why all of it stays, a sentence part.
+    """
+
+    def __init__(self, traced):
+        self.kinds = [(call, kinds.of(call)) for call in traced.calls]
+        self._start, self._tensors, self.count = {}, [], 0
+        for tensor in self._found(traced):
+            self._add(tensor)
+        self.classes = self._joined()
+        self.why = {}
+        self._pin(tensors(traced.inputs), "an input of the model")
+        self._pin(tensors(traced.outputs), "an output of the model")
+        for _, kind in self.kinds:
+            self._pin_whole(kind)
+
+    def _found(self, traced):
+        yield from tensors((traced.inputs, traced.outputs))
+        for call, kind in self.kinds:
+            yield from (*call.inputs, *call.outputs, *kind.inner())
+
+    def _add(self, tensor):
+        if id(tensor) not in self._start:
+            self._start[id(tensor)] = self.count
+            self._tensors.append(tensor)
+            self.count += kinds.channels(tensor)
+
+    def of(self, tensor):
+        """The numbers of a tensor's channels, as a slice."""
+        start = self._start[id(tensor)]
+        return slice(start, start + kinds.channels(tensor))
+
+    def tensors(self):
+        """All tensors, in order."""
+        return self._tensors
+
+    def _joined(self):
+        ties = [tie for _, kind in self.kinds for tie in kind.ties()]
+        pairs = [(self._start[id(t.x)] + t.i, self._start[id(t.y)] + t.j) for t in ties]
+        pairs += self._calls_of_one_layer()
+        if not pairs:
+            return np.arange(self.count)
+        return components(self.count, *map(np.concatenate, zip(*pairs)))
+
+    def _calls_of_one_layer(self):
+        """A layer that is called again has the same channels."""
+        first = {}
+        for call, kind in self.kinds:
+            again = first.setdefault(id(call.layer), (call, kind))[0]
+            if again is call or not kind.links():
+                continue
+            for x, y in zip(
+                (*call.inputs, *call.outputs), (*again.inputs, *again.outputs)
+            ):
+                every = np.arange(min(kinds.channels(x), kinds.channels(y)))
+                yield self._start[id(x)] + every, self._start[id(y)] + every
+
+    def _pin_whole(self, kind):
+        if kind.opaque:
+            why = f"{kind.why_opaque()}, whose channels are not known"
+            self._pin((*kind.call.inputs, *kind.call.outputs), why)
+        for tensor, why in kind.whole():
+            self._pin([tensor], why)
+
+    def _pin(self, found, why):
+        for tensor in found:
+            for number in np.unique(self.classes[self.of(tensor)]):
+                self.why.setdefault(int(number), why)
+
+    def pinned(self):
+        """Boolean array by class: whether all of it stays."""
+        pinned = np.zeros(self.count, bool)
+        pinned[list(self.why)] = True
+        return pinned
+
+    def constants(self):
+        """Function from a tensor to the constant that each channel is, or NaN."""
+        found = {}
+
+        def known(tensor):
+            unknown = np.full(kinds.channels(tensor), np.nan)
+            return found.get(id(tensor), unknown)
+
+        for _, kind in self.kinds:
+            for tensor, values in kind.constants(known):
+                found[id(tensor)] = values
+        return known
+
+
+def components(count, a, b):
+    """The smallest number of each connected part of a graph.
+
+    Args:
+        count: int, the nodes.
+        a, b: int arrays, the ends of each edge.
+
+    Returns:
+        Int array `(count,)`.
+    """
+    labels = np.arange(count)
+    while True:
+        low = np.minimum(labels[a], labels[b])
+        before = labels.copy()
+        # Both ends' labels, and whatever had them, are led to the lower one.
+        np.minimum.at(labels, before[a], low)
+        np.minimum.at(labels, before[b], low)
+        np.minimum.at(labels, a, low)
+        np.minimum.at(labels, b, low)
+        while not np.array_equal(labels[labels], labels):
+            labels = labels[labels]
+        if np.array_equal(labels, before):
+            return labels

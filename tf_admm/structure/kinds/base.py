@@ -1,0 +1,201 @@
+"""What is known of a kind of layer: its weights' axes, and how channels pass.
+
+A channel is an index of the last axis of a tensor.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+#: What a link's entries are to the channels of its tensor.
+MAKES, READS, RIDES = "makes", "reads", "rides"
+
+
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """Which entries of a weight belong to each channel of a tensor.
+
+    Attributes:
+        role: `MAKES`, if the channel is 0.0 where all of its entries are, in all
+            links that make it; `READS`, if the entries multiply it; `RIDES` for
+            statistics, which go where the channel goes.
+        variable: the weight.
+        axis: the axis of the weight that is indexed.
+        tensor: the tensor.
+        index: int array `(channels, entries)`.
+    """
+
+    role: str
+    variable: Any
+    axis: int
+    tensor: Any
+    index: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Tie:
+    """Channels `i[k]` of `x` and `j[k]` of `y` live and die together."""
+
+    x: Any
+    i: np.ndarray
+    y: Any
+    j: np.ndarray
+
+
+class Kind:
+    """A layer that nothing is known of: all channels that touch it stay.
+
+    Made for each call of a layer. A subclass says what is known.
+
+    Args:
+        call: the `Call`.
+    """
+
+    #: Whether channels can be taken out of it.
+    opaque = True
+    #: What becomes of the zeros of its kernels in a TFLite file.
+    prospect = "no: made dense as the file is loaded; fewer filters would"
+
+    def __init__(self, call):
+        self.call = call
+        self.layer = call.layer
+
+    # The weights.
+
+    @staticmethod
+    def axes(layer, variable):
+        """`(inputs, outputs)`: axes of a kernel; the last two, unless said."""
+        rank = len(variable.shape)
+        return (rank - 2,), (rank - 1,)
+
+    @staticmethod
+    def places(kernel, inputs, outputs):
+        """How often one weight of a kernel is multiplied in a call."""
+        return math.prod(outputs.shape[1:-1])
+
+    # The channels.
+
+    @property
+    def x(self):
+        """The first tensor that it was called on."""
+        return self.call.inputs[0]
+
+    @property
+    def y(self):
+        """The first tensor that it returned."""
+        return self.call.outputs[0]
+
+    def why_opaque(self):
+        """Why this very call is opaque, or `None`; asked before all that follows."""
+        return f"'{self.layer.name}' of type {type(self.layer).__name__}"
+
+    def inner(self):
+        """Tensors that it keeps to itself, such as the heads of an attention."""
+        return []
+
+    def whole(self):
+        """List of `(tensor, why)`: tensors all channels of which stay."""
+        return []
+
+    def links(self):
+        """List of `Link`."""
+        return []
+
+    def ties(self):
+        """List of `Tie`."""
+        return []
+
+    def reads(self):
+        """List of `(x, y, matrix)`, True where a channel of y depends on one of x."""
+        found = []
+        links = self.links()
+        for a in (link for link in links if link.role == READS):
+            for b in (link for link in links if link.role == MAKES):
+                if a.variable is b.variable:
+                    found.append((a.tensor, b.tensor, _adjacency(a, b)))
+        return found
+
+    def constants(self, known):
+        """Of each tensor it returns or keeps, the channels that are constants.
+
+        Args:
+            known: function from a tensor to an array with the constant that each
+                channel is, NaN where it is none.
+
+        Returns:
+            List of `(tensor, array)`.
+        """
+        return []
+
+    def foldable(self, x, constants):
+        """Which channels of `x` can go, given that they are these constants."""
+        return constants == 0
+
+    def shift(self, constants):
+        """What constant channels of `x` that go add to each channel of `y`."""
+        return 0.0
+
+    # The smaller layer.
+
+    def config(self, config, size, shift):
+        """The config of the smaller layer.
+
+        Args:
+            config: that of the layer.
+            size: function from a tensor to the number of its channels that stay.
+            shift: array, what is added to each output that stays.
+        """
+        return config
+
+    def weights(self, sliced, shift, kept):
+        """The weights of the smaller layer, from those of which entries were taken.
+
+        Args:
+            sliced: list of arrays, in the order of the layer's weights.
+            shift: array, what is added to each output that stays.
+            kept: function from a tensor to a boolean array.
+        """
+        return sliced
+
+    def alters(self, kept):
+        """Whether a constant that it is called on has to be cut."""
+        return False
+
+    def apply(self, layer, args, kwargs, kept):
+        """Call the smaller layer on the new tensors."""
+        return layer(*args, **kwargs)
+
+    # Help.
+
+    def all_of(self, tensor):
+        """Index of a link in which each channel is one entry."""
+        return np.arange(channels(tensor))[:, None]
+
+    def same(self, x, y):
+        """The tie of tensors of the same channels."""
+        every = np.arange(channels(x))
+        return Tie(x, every, y, every)
+
+
+def channels(tensor):
+    """The size of the last axis; 1 of a scalar, and where it is not known."""
+    return (tensor.shape[-1] or 1) if len(tensor.shape) else 1
+
+
+def value(variable):
+    """A variable as a float64 array."""
+    return keras.ops.convert_to_numpy(variable).astype("float64")
+
+
+def _adjacency(a, b):
+    """Whether any entry of the variable joins a channel of one link and the other's."""
+    nonzero = keras.ops.convert_to_numpy(a.variable) != 0
+    first, second = (link.axis % nonzero.ndim for link in (a, b))
+    others = tuple(set(range(nonzero.ndim)) - {first, second})
+    matrix = nonzero.any(axis=others)
+    matrix = matrix if first < second else matrix.T
+    rows = matrix[a.index].any(axis=1)
+    return rows[:, b.index].any(axis=2)

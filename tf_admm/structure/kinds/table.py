@@ -1,0 +1,226 @@
+"""The one table of layer kinds, and the way into it for a layer of one's own."""
+
+import dataclasses
+
+import keras
+
+from tf_admm.structure.kinds import attention
+from tf_admm.structure.kinds import elementwise
+from tf_admm.structure.kinds import linear
+from tf_admm.structure.kinds import normal
+from tf_admm.structure.kinds import recurrent
+from tf_admm.structure.kinds import shapes
+from tf_admm.structure.kinds.base import Kind
+
+L = keras.layers
+
+
+class Dense(linear.Linear):
+    """Dense layers, which LiteRT multiplies sparse."""
+
+    prospect = "yes, as float32: runs sparse on any CPU"
+
+
+class Einsum(linear.Einsum):
+    """EinsumDense."""
+
+    prospect = recurrent.PERHAPS
+
+
+class Timed(Kind):
+    """TimeDistributed: what its layer does, at each step."""
+
+    def __init__(self, call):
+        super().__init__(call)
+        self._of = of(dataclasses.replace(call, layer=call.layer.layer))
+        for name in ("opaque", "whole", "links", "ties", "reads", "constants"):
+            setattr(self, name, getattr(self._of, name))
+        for name in ("foldable", "shift", "weights"):
+            setattr(self, name, getattr(self._of, name))
+
+    def why_opaque(self):
+        return self._of.why_opaque() if self._of.opaque else None
+
+    def config(self, config, size, shift):
+        inner = self._of.config(self._of.layer.get_config(), size, shift)
+        return config | {"layer": config["layer"] | {"config": inner}}
+
+
+#: By class, or by the name of an operation between layers; where a layer's class isn't
+#: public, by the name that it is registered under.
+KINDS = {
+    keras.layers.Layer: Kind,
+    L.Dense: Dense,
+    **dict.fromkeys((L.Conv1D, L.Conv2D, L.Conv3D), linear.Conv),
+    **dict.fromkeys(
+        (L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose), linear.Transposed
+    ),
+    **dict.fromkeys((L.SeparableConv1D, L.SeparableConv2D), linear.Separable),
+    **dict.fromkeys((L.DepthwiseConv1D, L.DepthwiseConv2D), linear.Depthwise),
+    L.EinsumDense: Einsum,
+    **dict.fromkeys((L.Embedding, "ReversibleEmbedding"), linear.Embedding),
+    "keras_hub>PositionEmbedding": linear.Positions,
+    L.MultiHeadAttention: attention.Heads,
+    **dict.fromkeys((L.SimpleRNN, L.LSTM, L.GRU), recurrent.Recurrent),
+    **dict.fromkeys((L.SimpleRNNCell, L.LSTMCell, L.GRUCell), recurrent.Cell),
+    **dict.fromkeys(
+        (
+            L.MaxPooling1D, L.MaxPooling2D, L.MaxPooling3D, L.AveragePooling1D,
+            L.AveragePooling2D, L.AveragePooling3D, L.GlobalAveragePooling1D,
+            L.GlobalAveragePooling2D, L.GlobalAveragePooling3D, L.GlobalMaxPooling1D,
+            L.GlobalMaxPooling2D, L.GlobalMaxPooling3D, L.UpSampling1D,
+            L.UpSampling2D, L.UpSampling3D, L.Cropping1D, L.Cropping2D, L.Cropping3D,
+            L.Dropout, L.SpatialDropout1D, L.SpatialDropout2D, L.SpatialDropout3D,
+            L.GaussianDropout, L.GaussianNoise, L.AlphaDropout, L.Identity,
+            L.ActivityRegularization, L.RepeatVector,
+        ),
+        elementwise.Channelwise,
+    ),
+    **dict.fromkeys(
+        (L.Activation, L.ReLU, L.LeakyReLU, L.ELU), elementwise.Elementwise
+    ),
+    L.PReLU: elementwise.Slopes,
+    L.Softmax: elementwise.Shares,
+    L.Rescaling: elementwise.Scaled,
+    "LayerScale": elementwise.Gamma,
+    L.BatchNormalization: normal.Batch,
+    L.LayerNormalization: normal.Joint,
+    L.GroupNormalization: normal.Groups,
+    L.RMSNormalization: normal.Root,
+    L.UnitNormalization: elementwise.Along,
+    **dict.fromkeys(
+        (L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D), elementwise.Zeros
+    ),
+    L.Flatten: shapes.Flattened,
+    L.Reshape: shapes.Reshaped,
+    L.Permute: shapes.Permuted,
+    **dict.fromkeys(
+        (L.Add, L.Subtract, L.Average, L.Maximum, L.Minimum), elementwise.Merged
+    ),
+    L.Multiply: elementwise.MergedProduct,
+    L.Concatenate: elementwise.Joined,
+    L.TimeDistributed: Timed,
+}  # fmt: skip
+#: Operations of `keras.ops` between layers, by name.
+OPERATIONS = {
+    **dict.fromkeys(
+        (
+            "Abs", "Absolute", "Add", "Average", "Cast", "Ceil", "Celu", "Clip", "Cos",
+            "Divide", "DivideNoNan", "Elu", "Erf", "Exp", "Expm1", "Floor", "Gelu",
+            "HardShrink", "HardSigmoid", "HardSilu", "HardSwish", "HardTanh",
+            "LeakyRelu", "Log", "Log1p", "LogSigmoid", "Maximum", "Minimum", "Mish",
+            "Negative", "Power", "Reciprocal", "Relu", "Relu6", "Round", "Rsqrt",
+            "Selu", "Sigmoid", "Sign", "Silu", "Sin", "SoftShrink", "Softplus",
+            "Softsign", "Sqrt", "Square", "Squareplus", "StopGradient", "Subtract",
+            "Swish", "Tanh", "TanhShrink", "Threshold", "TrueDivide",
+        ),
+        elementwise.Elementwise,
+    ),
+    "Multiply": elementwise.Product,
+    **dict.fromkeys(("Mean", "Max", "Min"), elementwise.Means),
+    "Sum": elementwise.Sums,
+    "Softmax": elementwise.Shares,
+    "Concatenate": elementwise.Joined,
+    "Reshape": shapes.Reshaped,
+    "Transpose": shapes.Transposed,
+    **dict.fromkeys(("ExpandDims", "Squeeze"), shapes.Lengthened),
+    "GetItem": shapes.Sliced,
+}  # fmt: skip
+
+
+def entry(layer):
+    """What the table holds for a layer or operation, `Kind` where it holds nothing.
+
+    A subclass of a layer of the table is of its kind if it is called in the same way.
+    """
+    cls = type(layer)
+    if not isinstance(layer, keras.Layer):
+        return OPERATIONS.get(cls.__name__, Kind)
+    name = keras.saving.get_registered_name(cls)
+    if name in KINDS:
+        return KINDS[name]
+    parent = next(c for c in cls.__mro__ if c in KINDS)
+    return KINDS[parent] if cls.call is parent.call else Kind
+
+
+def is_known(layer):
+    """Whether the table holds the layer."""
+    return entry(layer) is not Kind
+
+
+def of(call):
+    """The kind of a call; the bare `Kind`, which is opaque, where it is unusual."""
+    cls = entry(call.layer)
+    usual = call.inputs and call.outputs and _is_usual(call.layer)
+    kind = cls(call) if usual else Kind(call)
+    if cls is linear.Conv and usual and call.layer.groups > 1:
+        kind = linear.Grouped(call)
+    return kind if kind.why_opaque() is None else Kind(call)
+
+
+def _is_usual(layer):
+    return (
+        getattr(layer, "data_format", None) != "channels_first"
+        and not getattr(layer, "quantization_mode", None)
+        and not getattr(layer, "lora_enabled", False)
+    )
+
+
+def axes(layer, variable):
+    """`(inputs, outputs)`: the axes of a kernel."""
+    return _nearest(layer).axes(layer, variable)
+
+
+def places(kernel, inputs, outputs):
+    """How often one weight of a kernel is multiplied in a call of its layer."""
+    return _nearest(kernel.layer).places(kernel, inputs, outputs)
+
+
+def _nearest(layer):
+    """The entry of the nearest class above, however the layer is called."""
+    name = keras.saving.get_registered_name(type(layer))
+    if name in KINDS:
+        return KINDS[name]
+    return next(KINDS[c] for c in type(layer).__mro__ if c in KINDS)
+
+
+def register_layer(layer_class, kind):
+    """Tell the package what a layer of your own does to its channels.
+
+    The layer can then be pruned by channels, shrunk, and counted like those of Keras.
+
+    Args:
+        layer_class: a subclass of `keras.layers.Layer`.
+        kind: a subclass of `tf_admm.kinds.Kind`, such as `tf_admm.kinds.Linear` with
+            the names that the layer has for its kernel, bias and number of outputs.
+
+    Raises:
+        TypeError: if one of them is no such class.
+
+    Example:
+
+    >>> class Projection(keras.layers.Layer):
+    ...     def __init__(self, width, **kwargs):
+    ...         super().__init__(**kwargs)
+    ...         self.width = width
+    ...     def build(self, shape):
+    ...         self.w = self.add_weight(shape=(shape[-1], self.width), name="w")
+    ...     def call(self, x):
+    ...         return keras.ops.matmul(x, self.w)
+    ...     def get_config(self):
+    ...         return {**super().get_config(), "width": self.width}
+    >>> class ProjectionKind(tf_admm.kinds.Linear):
+    ...     kernel_name, bias_name, units_name = "w", None, "width"
+    >>> tf_admm.register_layer(Projection, ProjectionKind)
+    """
+    if not isinstance(layer_class, type) or not issubclass(layer_class, keras.Layer):
+        raise TypeError(
+            "Expected `layer_class` to be a subclass of `keras.layers.Layer`. "
+            f"Received: layer_class={layer_class!r}"
+        )
+    if not isinstance(kind, type) or not issubclass(kind, Kind):
+        raise TypeError(
+            "Expected `kind` to be a subclass of `tf_admm.kinds.Kind`. Received: "
+            f"kind={kind!r}"
+        )
+    KINDS[layer_class] = kind
