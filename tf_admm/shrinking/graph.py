@@ -51,11 +51,10 @@ class Graph:
         def foldable(x):
             constants = self._known(x)
             good = kind.foldable(x, constants)
-            for other in calls:
-                # One layer has one bias for all of its calls.
-                if x is kind.x and other is not kind:
-                    again = self._known(other.x)
-                    good = good & (constants == again)
+            # One layer has one bias for all of its calls.
+            others = [other for other in calls if other is not kind and kind.links()]
+            for other in others if x is kind.x else ():
+                good = good & (constants == self._known(other.x))
             return good
 
         return foldable
@@ -119,6 +118,8 @@ class Graph:
 
     def _shift(self, kind):
         """What goes into the bias of each output that stays."""
+        if not kind.links():
+            return np.zeros(1)
         constants = self._known(kind.x)
         gone = ~self.kept(kind.x) & self._folds[id(kind)](kind.x)
         shift = kind.shift(np.where(gone, constants, 0.0))

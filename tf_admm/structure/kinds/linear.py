@@ -339,25 +339,3 @@ class Embedding(Kind):
 
     def config(self, config, size, shift):
         return config | {"output_dim": size(self.y)}
-
-
-class Positions(Kind):
-    """keras-hub's PositionEmbedding: rows of a table, for positions."""
-
-    opaque = False
-    prospect = Embedding.prospect
-    places = Embedding.places
-
-    def why_opaque(self):
-        return None
-
-    def ties(self):
-        return [self.same(self.x, self.y)]
-
-    def links(self):
-        table = self.layer.position_embeddings
-        return [Link(MAKES, table, 1, self.y, self.all_of(self.y))]
-
-    def constants(self, known):
-        zero = (value(self.layer.position_embeddings) == 0).all(axis=0)
-        return [(self.y, np.where(zero, 0.0, np.nan))]

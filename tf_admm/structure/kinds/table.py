@@ -6,6 +6,7 @@ import keras
 
 from tf_admm.structure.kinds import attention
 from tf_admm.structure.kinds import elementwise
+from tf_admm.structure.kinds import hub
 from tf_admm.structure.kinds import linear
 from tf_admm.structure.kinds import normal
 from tf_admm.structure.kinds import recurrent
@@ -59,7 +60,8 @@ KINDS = {
     **dict.fromkeys((L.DepthwiseConv1D, L.DepthwiseConv2D), linear.Depthwise),
     L.EinsumDense: Einsum,
     **dict.fromkeys((L.Embedding, "ReversibleEmbedding"), linear.Embedding),
-    "keras_hub>PositionEmbedding": linear.Positions,
+    "keras_hub>PositionEmbedding": hub.Positions,
+    "keras_hub>TransformerDecoder": hub.Decoder,
     L.MultiHeadAttention: attention.Heads,
     **dict.fromkeys((L.SimpleRNN, L.LSTM, L.GRU), recurrent.Recurrent),
     **dict.fromkeys((L.SimpleRNNCell, L.LSTMCell, L.GRUCell), recurrent.Cell),
