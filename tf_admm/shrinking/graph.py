@@ -134,7 +134,8 @@ class Graph:
         kind = self._kinds[id(call.layer)][0]
         layer, shift = call.layer, self._shift(kind)
         config = self._config(kind) or layer.get_config()
-        sliced = [self._sliced(kind, variable) for variable in layer.weights]
+        variables = layer.weights if isinstance(layer, keras.Layer) else []
+        sliced = [self._sliced(kind, variable) for variable in variables]
         weights = kind.weights(sliced, shift, self.kept)
         return config, weights
 

@@ -83,7 +83,8 @@ class _Builder:
         if altered:
             config, weights = self._graph.smaller(call)
             layer = _from_config(call.layer, self._renamed(config, call.layer, above))
-            self._weights.append((layer, weights))
+            if weights:
+                self._weights.append((layer, weights))
         else:
             layer = self._carried(call.layer, above)
         self.is_chain &= isinstance(layer, keras.Layer) and not above

@@ -26,6 +26,8 @@ OPERATIONS = {
     "Divide": "truediv",
     "Maximum": "maximum",
     "Minimum": "minimum",
+    # Of which a mask is made.
+    "NotEqual": "not_equal",
     "Relu": "nn.relu",
     "Relu6": "nn.relu6",
     "Sigmoid": "sigmoid",

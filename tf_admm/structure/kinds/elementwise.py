@@ -94,7 +94,7 @@ class Elementwise(Kind):
         return [self.same(x, self.y) for x in self.call.inputs if channels(x) == n]
 
     def constants(self, known):
-        if self.whole():
+        if activations.taken_together(self):
             return []
         arrays = [known(x) for x in self.call.inputs]
         unknown = np.any([np.isnan(a) for a in np.broadcast_arrays(*arrays)], axis=0)

@@ -25,7 +25,8 @@ class Batch(Channelwise):
             for role, variable in (
                 (MAKES, self.layer.gamma),
                 (MAKES, self.layer.beta),
-                (RIDES, self.layer.moving_mean),
+                # Without gamma, zeros come out as zeros only if their mean is.
+                (MAKES if self.layer.gamma is None else RIDES, self.layer.moving_mean),
                 (RIDES, self.layer.moving_variance),
             )
             if variable is not None

@@ -1,13 +1,16 @@
 """Recurrent layers: a unit is all of its gates."""
 
+import dataclasses
 import math
 
+import keras
 import numpy as np
 
 from tf_admm.structure.kinds.base import MAKES
 from tf_admm.structure.kinds.base import READS
 from tf_admm.structure.kinds.base import Kind
 from tf_admm.structure.kinds.base import Link
+from tf_admm.structure.kinds.base import Tie
 from tf_admm.structure.kinds.base import channels
 from tf_admm.structure.kinds.base import value
 
@@ -41,13 +44,17 @@ class Recurrent(Kind):
         return math.prod(outputs.shape[1:-1])
 
     def why_opaque(self):
+        activation = getattr(self.layer.activation, "__name__", "")
         plain = (
-            len(self.call.inputs) == len(self.call.outputs) == 1
+            len(self.call.args) == len(self.call.outputs) == 1
+            and set(self.call.kwargs) <= {"mask"}
             and not self.layer.stateful
-            and getattr(self.layer.activation, "__name__", "")
-            in ("tanh", "relu", "linear")
+            and activation in ZERO_AT_ZERO
         )
         return None if plain else super().why_opaque()
+
+    def whole(self):
+        return [(x, f"the mask of '{self.layer.name}'") for x in self.call.inputs[1:]]
 
     def _gates(self, variable):
         units = channels(self.y)
@@ -77,3 +84,69 @@ class Recurrent(Kind):
 
     def config(self, config, size, shift):
         return config | {"units": size(self.y)}
+
+
+class Both(Kind):
+    """Bidirectional: two recurrent layers, which Keras wants of the same size.
+
+    So unit u of one goes with unit u of the other.
+    """
+
+    opaque = False
+
+    def __init__(self, call):
+        super().__init__(call)
+        self.ways = [
+            Recurrent(
+                dataclasses.replace(
+                    call,
+                    layer=layer,
+                    result=keras.KerasTensor((*self.y.shape[:-1], layer.units)),
+                )
+            )
+            for layer in (self.layer.forward_layer, self.layer.backward_layer)
+        ]
+
+    def why_opaque(self):
+        reasons = [way.why_opaque() for way in self.ways if way.why_opaque()]
+        merged = len(self.call.outputs) == 1
+        return None if merged and not reasons else super().why_opaque()
+
+    def inner(self):
+        return [way.y for way in self.ways]
+
+    def whole(self):
+        return self.ways[0].whole()
+
+    def links(self):
+        return [link for way in self.ways for link in way.links()]
+
+    def _starts(self):
+        """Where in the output each way's units begin."""
+        joined = self.layer.merge_mode == "concat"
+        return (0, channels(self.ways[0].y)) if joined else (0, 0)
+
+    def ties(self):
+        units = [np.arange(channels(way.y)) for way in self.ways]
+        return [self.same(*self.inner())] + [
+            Tie(way.y, every, self.y, start + every)
+            for way, every, start in zip(self.ways, units, self._starts())
+        ]
+
+    def constants(self, known):
+        found = [pair for way in self.ways for pair in way.constants(known)]
+        first, second = (values for _, values in found)
+        if self.layer.merge_mode == "concat":
+            return [*found, (self.y, np.concatenate([first, second]))]
+        return [*found, (self.y, np.where(first == second, first, np.nan))]
+
+    def config(self, config, size, shift):
+        layers = [
+            keras.saving.serialize_keras_object(
+                type(way.layer).from_config(
+                    way.config(way.layer.get_config(), size, shift)
+                )
+            )
+            for way in self.ways
+        ]
+        return config | {"layer": layers[0], "backward_layer": layers[1]}

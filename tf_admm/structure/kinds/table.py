@@ -44,7 +44,9 @@ class Timed(Kind):
 
     def config(self, config, size, shift):
         inner = self._of.config(self._of.layer.get_config(), size, shift)
-        return config | {"layer": config["layer"] | {"config": inner}}
+        # Not built yet, whatever the old one was built for.
+        layer = {k: v for k, v in config["layer"].items() if k != "build_config"}
+        return config | {"layer": layer | {"config": inner}}
 
 
 #: By class, or by the name of an operation between layers; where a layer's class isn't
@@ -102,6 +104,7 @@ KINDS = {
     L.Multiply: elementwise.MergedProduct,
     L.Concatenate: elementwise.Joined,
     L.TimeDistributed: Timed,
+    L.Bidirectional: recurrent.Both,
 }  # fmt: skip
 #: Operations of `keras.ops` between layers, by name.
 OPERATIONS = {

@@ -1,0 +1,419 @@
+"""Channels that live and die together, and models without those that are dead."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from keras import ops
+
+import tf_admm
+
+IMAGE, WORDS, TABLE = (9, 9, 3), (7, 5), (6,)
+
+
+def conv(name, filters=8, size=3, **kwargs):
+    kwargs = {"padding": "same"} | kwargs
+    return layers.Conv2D(filters, size, name=name, **kwargs)
+
+
+def dense(name, units=8, **kwargs):
+    return layers.Dense(units, name=name, **kwargs)
+
+
+# What stands between a layer that makes 8 channels and one that reads them.
+
+
+def hard_swish(x):
+    return x * ops.relu6(x + 3.0) / 6.0
+
+
+def squeeze_and_excite(x):
+    s = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    s = conv("squeeze", 4, 1, activation="relu")(s)
+    s = conv("excite", 8, 1, activation="hard_sigmoid")(s)
+    return layers.Multiply()([x, s])
+
+
+def squeeze_by_dense(x):
+    s = layers.GlobalAveragePooling2D()(x)
+    s = dense("squeeze", 4, activation="relu")(s)
+    s = layers.Reshape((1, 1, 8))(dense("excite", activation="sigmoid")(s))
+    return x * s
+
+
+def residual(x):
+    y = layers.ReLU()(layers.BatchNormalization()(x))
+    y = conv("inside", 6, activation="swish")(y)
+    return layers.Add()([x, conv("back")(y)])
+
+
+def joined(x):
+    y = layers.Concatenate()([x, conv("more", 4)(x)])
+    return layers.BatchNormalization()(y)
+
+
+def nested(x):
+    inputs = keras.Input(x.shape[1:])
+    y = layers.BatchNormalization()(conv("inner")(inputs))
+    return keras.Model(inputs, layers.Activation("silu")(y), name="nested")(x)
+
+
+def in_sequence(x):
+    inner = keras.Sequential([keras.Input(x.shape[1:]), conv("inner"), layers.ReLU()])
+    return inner(x)
+
+
+def shared(x):
+    again = conv("again", 8)
+    return again(layers.ReLU()(again(x)))
+
+
+def grouped(x):
+    return conv("in_groups", 12, groups=4, activation="relu")(x)
+
+
+def constants(x):
+    return ops.maximum(x * np.linspace(0.5, 2, 8).astype("float32"), -0.1) + 0.0
+
+
+def over_places(x):
+    return x - ops.mean(x, axis=(1, 2), keepdims=True)
+
+
+def reshaped(x):
+    x = layers.Reshape((81, 8))(x)
+    return ops.reshape(ops.transpose(x, (0, 1, 2)), (-1, 9, 9, 8))
+
+
+def cut_out(x):
+    return ops.expand_dims(x[:, 1:, 2], 1)
+
+
+def depthwise_norm(x):
+    x = layers.DepthwiseConv2D(3, padding="same", name="dw")(x)
+    return layers.LayerNormalization(epsilon=1e-6)(x)
+
+
+def scaled(x):
+    from keras.src.applications.convnext import LayerScale
+
+    return x + LayerScale(0.3, 8, name="scale")(conv("project")(x))
+
+
+@keras.saving.register_keras_serializable(package="tf_admm_tests")
+class HardSwish(layers.Layer):
+    """A layer of one's own, of operations only."""
+
+    def call(self, x):
+        return hard_swish(x)
+
+
+@keras.saving.register_keras_serializable(package="tf_admm_tests")
+class Block(layers.Layer):
+    """A layer of one's own that holds layers."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first, self.second = conv("first", 6), conv("second", 8)
+
+    def call(self, x):
+        return x + self.second(keras.activations.silu(self.first(x)))
+
+
+#: Name: what stands between, and the sizes of the groups, by hand, without the head's.
+IMAGES = {
+    "same_batch_norm_swish": (
+        lambda x: layers.Activation("swish")(layers.BatchNormalization()(x)),
+        {"a": 8, "b": 8},
+    ),
+    "gelu": (lambda x: layers.Activation("gelu")(x), {"a": 8, "b": 8}),
+    "no_scale": (
+        lambda x: layers.BatchNormalization(scale=False)(x), {"a": 8, "b": 8}
+    ),
+    "hard_swish": (hard_swish, {"a": 8, "b": 8}),
+    "own_activation": (HardSwish(), {"a": 8, "b": 8}),
+    "lambda_activation": (
+        lambda x: layers.Activation(lambda v: ops.tanh(v) * v)(x), {"a": 8, "b": 8}
+    ),
+    "squeeze_and_excite": (squeeze_and_excite, {"a": 8, "squeeze": 4, "b": 8}),
+    "squeeze_by_dense": (squeeze_by_dense, {"a": 8, "squeeze": 4, "b": 8}),
+    "residual": (residual, {"a": 8, "inside": 6, "b": 8}),
+    "joined": (joined, {"a": 8, "more": 4, "b": 8}),
+    "nested": (nested, {"a": 8, "nested/inner": 8, "b": 8}),
+    "in_sequence": (in_sequence, {"a": 8, "sequential/inner": 8, "b": 8}),
+    "shared": (shared, {"a": 8, "b": 8}),
+    "grouped": (grouped, {"a": 4, "b": 8}),
+    "constants": (constants, {"a": 8, "b": 8}),
+    "over_places": (over_places, {"a": 8, "b": 8}),
+    "reshaped": (reshaped, {"a": 8, "b": 8}),
+    "cut_out": (cut_out, {"a": 8, "b": 8}),
+    "depthwise_norm": (depthwise_norm, {"a": 8, "b": 8}),
+    "group_norm": (lambda x: layers.GroupNormalization(4)(x), {"a": 8, "b": 8}),
+    "rms_norm": (lambda x: layers.RMSNormalization()(x), {"a": 8, "b": 8}),
+    "scaled": (scaled, {"a": 8, "b": 8}),
+    "multiplier": (
+        lambda x: layers.DepthwiseConv2D(3, depth_multiplier=2, name="dw")(x),
+        {"a": 8, "b": 8},
+    ),
+    "separable": (
+        lambda x: layers.SeparableConv2D(6, 3, depth_multiplier=2, name="s")(x),
+        {"a": 8, "s": 6, "b": 8},
+    ),
+    "transposed": (
+        lambda x: layers.Conv2DTranspose(6, 3, 2, name="t")(x),
+        {"a": 8, "t": 6, "b": 8},
+    ),
+    "padded": (
+        lambda x: layers.MaxPooling2D()(layers.ZeroPadding2D()(x)), {"a": 8, "b": 8}
+    ),
+    "prelu": (
+        lambda x: layers.PReLU(shared_axes=[1, 2])(x), {"a": 8, "b": 8}
+    ),
+    "dropout": (lambda x: layers.SpatialDropout2D(0.3)(x), {"a": 8, "b": 8}),
+    "block": (Block(name="block"), {"a": 8, "block/first": 6, "b": 8}),
+    "einsum": (
+        lambda x: layers.EinsumDense(
+            "bhwc,cd->bhwd", (9, 9, 6), bias_axes="d", name="e"
+        )(x),
+        {"a": 8, "e": 6, "b": 8},
+    ),
+}  # fmt: skip
+
+
+def image_model(between):
+    inputs = keras.Input(IMAGE)
+    x = conv("b")(between(conv("a")(inputs)))
+    x = layers.GlobalAveragePooling2D()(layers.ReLU()(x))
+    return keras.Model(inputs, dense("head", 3)(x))
+
+
+def attention(x):
+    y = layers.MultiHeadAttention(4, 2, name="mha")(x, x)
+    return layers.LayerNormalization()(x + y)
+
+
+def cross(x):
+    y = dense("other", 6)(x)
+    return layers.MultiHeadAttention(4, 2, value_dim=3, name="mha")(x, y)
+
+
+SEQUENCES = {
+    "attention": (attention, {"a": 8, "mha/query": 4, "b": 8}),
+    "cross": (
+        cross,
+        {"a": 8, "other": 6, "mha/query": 4, "mha/attention_output": 8, "b": 8},
+    ),
+    "lstm": (
+        lambda x: layers.LSTM(6, return_sequences=True, name="r")(x),
+        {"a": 8, "r/lstm_cell": 6, "b": 8},
+    ),
+    "gru": (
+        lambda x: layers.GRU(6, return_sequences=True, name="r")(x),
+        {"a": 8, "r/gru_cell": 6, "b": 8},
+    ),
+    "old_gru": (
+        lambda x: layers.GRU(6, return_sequences=True, reset_after=False, name="r")(x),
+        {"a": 8, "r/gru_cell": 6, "b": 8},
+    ),
+    "rnn": (
+        lambda x: layers.SimpleRNN(6, return_sequences=True, name="r")(x),
+        {"a": 8, "r/simple_rnn_cell": 6, "b": 8},
+    ),
+    "bidirectional": (
+        lambda x: layers.Bidirectional(
+            layers.GRU(6, return_sequences=True, name="r"), name="both"
+        )(x),
+        {"a": 8, "both/forward_r/gru_cell": 6, "b": 8},
+    ),
+    "timed": (
+        lambda x: layers.TimeDistributed(dense("inner", 6), name="timed")(x),
+        {"a": 8, "timed/inner": 6, "b": 8},
+    ),
+    "conv1d": (
+        lambda x: layers.Conv1D(6, 3, padding="causal", name="c")(x),
+        {"a": 8, "c": 6, "b": 8},
+    ),
+    "over_time": (
+        lambda x: x * layers.Softmax(axis=1)(dense("weights", 1)(x)),
+        {"a": 8, "b": 8},
+    ),
+    "repeated": (
+        lambda x: layers.RepeatVector(7)(layers.GlobalMaxPooling1D()(x)),
+        {"a": 8, "b": 8},
+    ),
+}  # fmt: skip
+
+
+def sequence_model(between, length=7):
+    inputs = keras.Input((length, 5))
+    x = dense("b")(between(dense("a")(inputs)))
+    x = layers.GlobalAveragePooling1D()(layers.ReLU()(x))
+    return keras.Model(inputs, dense("head", 3)(x))
+
+
+def flat():
+    """Flatten in front of dense layers, and spatial planes made from one."""
+    inputs = keras.Input(IMAGE)
+    x = layers.Flatten()(conv("a", strides=2)(inputs))
+    x = layers.Reshape((4, 4, 6))(dense("b", 96, activation="relu")(x))
+    return keras.Model(inputs, dense("head", 3)(layers.Flatten()(conv("c")(x))))
+
+
+def tokens():
+    inputs = keras.Input((None,), dtype="int32")
+    x = layers.Embedding(11, 8, mask_zero=True, name="words")(inputs)
+    x = layers.LSTM(6, name="r")(layers.LayerNormalization()(x))
+    return keras.Model(inputs, dense("head", 3)(x))
+
+
+def super_resolution():
+    inputs = keras.Input((None, None, 1))
+    x = conv("a", activation="relu")(inputs)
+    x = layers.UpSampling2D()(conv("b", 6, activation="relu")(x))
+    return keras.Model(inputs, conv("head", 1)(x))
+
+
+WHOLE = {
+    "flat": (flat, {"a": 8, "b": 6, "c": 8}),
+    "tokens": (tokens, {"words": 8, "r/lstm_cell": 6}),
+    "super_resolution": (super_resolution, {"a": 8, "b": 6}),
+}
+CASES = {
+    **{k: (lambda f=f: image_model(f), sizes) for k, (f, sizes) in IMAGES.items()},
+    **{
+        name: (lambda f=f: sequence_model(f), sizes)
+        for name, (f, sizes) in SEQUENCES.items()
+    },
+    **WHOLE,
+}  # fmt: skip
+each_case = pytest.mark.parametrize("build, sizes", CASES.values(), ids=list(CASES))
+
+
+def made(build):
+    """A model with random weights of every kind."""
+    keras.utils.set_random_seed(0)
+    keras.backend.clear_session()
+    model, rng = build(), np.random.default_rng(0)
+    for w in model.weights:
+        if "variance" in w.name:
+            w.assign(rng.uniform(0.5, 2, w.shape))
+        elif keras.backend.is_float_dtype(w.dtype):
+            w.assign(rng.normal(size=w.shape) * 0.5)
+    return model
+
+
+def kill(group, dead):
+    for part in group.producers:
+        w = np.array(part.variable)
+        places = [slice(None)] * w.ndim
+        places[part.axis] = part.index[dead].ravel()
+        w[tuple(places)] = 0
+        part.variable.assign(w)
+
+
+def inputs_of(model, rows=3, size=7):
+    rng = np.random.default_rng(1)
+
+    def random(x):
+        shape = (rows, *(n or size for n in x.shape[1:]))
+        if keras.backend.is_float_dtype(x.dtype):
+            return rng.normal(size=shape).astype("float32")
+        return rng.integers(1, 10, shape).astype(x.dtype)
+
+    return keras.tree.map_structure(random, model.input)
+
+
+@each_case
+def test_groups(build, sizes):
+    groups = tf_admm.channel_groups(made(build), verbose=0)
+    assert {g.name: g.channels for g in groups.prunable} == sizes
+    assert {g.name: g.why for g in groups if g.why is not None}.get(
+        "head"
+    ) == "an output of the model"
+
+
+@each_case
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+def test_dead_channels_go(build, sizes, share):
+    """All that were killed, and nothing else, of the model's random weights."""
+    model = made(build)
+    left = {}
+    for group in tf_admm.channel_groups(model, verbose=0).prunable:
+        gone = round(share * group.channels)
+        left[group.producers[0].path] = (max(1, group.channels - gone), group.channels)
+        kill(group, np.random.default_rng(2).permutation(group.channels)[:gone])
+        assert group.dead().sum() == gone
+    x = inputs_of(model)
+    expected = np.array(model(x))
+    small, report = tf_admm.shrink(model)
+    np.testing.assert_allclose(
+        np.array(small(x)), expected, atol=1e-5 * max(1, np.abs(expected).max())
+    )
+    assert not report.stopped
+    np.testing.assert_array_equal(np.array(model(x)), expected)
+    if share < 1:
+        # A channel may be several outputs: a place of Reshape, a whole group.
+        found = {path: report.units[path] for path in left}
+        assert {
+            k: (n * left[k][1] // m, left[k][1]) for k, (n, m) in found.items()
+        } == left
+
+
+@each_case
+def test_bytes_are_what_goes(build, sizes):
+    """One channel of one group, beside all weights before and after."""
+    x = inputs_of(made(build))
+    names = [g.name for g in tf_admm.channel_groups(made(build), verbose=0).prunable]
+    for name in names:
+        model = made(build)
+        group = tf_admm.channel_groups(model, samples=x, verbose=0).named(name)
+        kill(group, [0])
+        _, report = tf_admm.shrink(model)
+        lost = 4 * (report.total_parameters - report.parameters)
+        # Normalisations over channels keep their size; within a group's own square
+        # kernel, rows and columns meet.
+        square = sum(
+            4 * p.index.shape[1] * c.index.shape[1] * spots(p)
+            for p in group.producers
+            for c in group.consumers
+            if p.variable is c.variable
+        )
+        whole = sum(4 * p.entries for p in group.producers if stays_whole(p, model))
+        assert lost == group.bytes - square - whole
+
+
+def spots(part):
+    """Entries of a kernel besides its inputs and outputs."""
+    shape = part.variable.shape
+    return int(np.prod(shape)) // (shape[-1] * shape[-2])
+
+
+def stays_whole(part, model):
+    kinds = layers.LayerNormalization | layers.GroupNormalization
+    kinds = kinds | layers.RMSNormalization
+    return any(
+        isinstance(layer, kinds) and any(w is part.variable for w in layer.weights)
+        for layer in model.layers
+    )
+
+
+def test_a_small_model_is_saved_and_trained(tmp_path):
+    model = made(lambda: image_model(squeeze_and_excite))
+    for group in tf_admm.channel_groups(model, verbose=0).prunable:
+        kill(group, [0, 1])
+    small, _ = tf_admm.shrink(model)
+    path = tmp_path / "small.keras"
+    small.save(path)
+    again = keras.saving.load_model(path)
+    x = inputs_of(model)
+    np.testing.assert_array_equal(np.array(again(x)), np.array(small(x)))
+    small.compile("sgd", "mse")
+    before = [np.array(w) for w in model.weights]
+    small.fit(x, np.zeros((3, 3)), verbose=0)
+    for old, new in zip(before, model.weights):
+        np.testing.assert_array_equal(old, np.array(new))
+
+
+def test_the_table_names_what_stays():
+    text = repr(tf_admm.channel_groups(made(lambda: image_model(residual)), verbose=0))
+    assert "an output" in text and "inside" in text
