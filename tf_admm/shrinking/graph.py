@@ -101,13 +101,13 @@ class Graph:
     def alters(self, call):
         """Whether the call can't be made as it was: the layer or a constant changes."""
         kind = self._kinds[id(call.layer)][0]
-        if kind.opaque:
+        touched = (*call.inputs, *call.outputs, *kind.inner())
+        if kind.opaque or all(self.kept(x).all() for x in touched):
             return False
         return (
             any(not self.kept(link.tensor).all() for link in kind.links())
-            or bool(np.any(self._shift(kind)))
             or kind.alters(self.kept)
-            or self._config(kind) != self._config(kind, lambda x: kinds.channels(x))
+            or self._config(kind) != self._config(kind, kinds.channels)
         )
 
     def _config(self, kind, size=None):

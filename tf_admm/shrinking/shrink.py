@@ -17,7 +17,7 @@ from tf_admm.structure.tracing import trace
 #: Largest difference allowed, relative to max(1, largest |output|).
 TOLERANCE = 1e-4
 #: Random samples that both models are run on.
-SAMPLES = 4
+SAMPLES = 2
 #: Sizes of axes that the model leaves open; the first that it takes is used.
 OPEN_SIZES = (32, 16, 8, 4, 64)
 

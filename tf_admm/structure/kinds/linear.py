@@ -68,7 +68,8 @@ class Linear(Kind):
         return ~np.isnan(constants) & (self.uniform() | (constants == 0))
 
     def shift(self, constants):
-        return np.nan_to_num(constants) @ self.matrix()
+        constants = np.nan_to_num(constants)
+        return constants @ self.matrix() if constants.any() else 0.0
 
     def constants(self, known):
         if self.whole():
@@ -182,19 +183,21 @@ class Separable(Linear):
         second = Link(READS, self.kernel, self.in_axis, self.x, rows)
         return [first, second, *super().links()[1:]]
 
-    def product(self):
-        """The two kernels as one, `(positions..., inputs, outputs)`."""
+    def _pairs(self):
+        """Both kernels, `(positions..., inputs, m)` and `(inputs, m, outputs)`."""
         depthwise = value(self.depthwise)
-        pairs = value(self.kernel).reshape(*depthwise.shape[-2:], -1)
-        return np.einsum("...im,imo->...io", depthwise, pairs)
+        return depthwise, value(self.kernel).reshape(*depthwise.shape[-2:], -1)
 
     def matrix(self):
-        product = self.product()
-        return product.sum(axis=tuple(range(product.ndim - 2)))
+        depthwise, pointwise = self._pairs()
+        total = depthwise.sum(axis=tuple(range(depthwise.ndim - 2)))
+        return np.einsum("im,imo->io", total, pointwise)
 
     def reads(self):
-        product = self.product() != 0
-        return [(self.x, self.y, product.any(axis=tuple(range(product.ndim - 2))))]
+        depthwise, pointwise = self._pairs()
+        first = (depthwise != 0).any(axis=tuple(range(depthwise.ndim - 2)))
+        both = first[..., None] & (pointwise != 0)
+        return [(self.x, self.y, both.any(axis=1))]
 
 
 class Depthwise(Kind):
