@@ -8,7 +8,10 @@ import numpy as np
 
 from tf_admm.constraints import SetConstraint
 from tf_admm.constraints import sharing
+from tf_admm.constraints.groups import Groups
 from tf_admm.structure import kernels
+from tf_admm.structure import members
+from tf_admm.structure.groups import channel_groups
 
 
 def seeds(model):
@@ -17,23 +20,35 @@ def seeds(model):
 
 
 def describe(model, slots):
-    """Which kernels share which constraint, as JSON.
+    """Which kernels share which constraint, and which groups have one, as JSON.
 
     Kernels are named by their place among the kernels of the model: automatic
     layer names change each time that a subclassed model is made.
     """
     places = {id(k.variable): i for i, k in enumerate(kernels.find(model))}
-    groups = sharing.together((slot, slot.constraint) for slot in slots)
-    return json.dumps(
-        [
-            {
-                "constraint": keras.saving.serialize_keras_object(constraint),
-                "kernels": [places[id(slot.w)] for slot in shared],
-                "shapes": [list(slot.w.shape) for slot in shared],
-            }
-            for constraint, shared in groups
-        ]
-    )
+    entries = []
+    for constraint, shared in sharing.together((s, s.constraint) for s in slots):
+        if isinstance(constraint, Groups):
+            entries += [_of_group(*group) for group in constraint.sets]
+        else:
+            entries.append(_of_kernels(constraint, shared, places))
+    return json.dumps(entries)
+
+
+def _of_kernels(constraint, shared, places):
+    return {
+        "constraint": keras.saving.serialize_keras_object(constraint),
+        "kernels": [places[id(slot.w)] for slot in shared],
+        "shapes": [list(slot.w.shape) for slot in shared],
+    }
+
+
+def _of_group(name, channels, constraint):
+    return {
+        "constraint": keras.saving.serialize_keras_object(constraint),
+        "group": name,
+        "shapes": [channels],
+    }
 
 
 def save(store, model, slots):
@@ -69,7 +84,7 @@ def load(store, model, slots):
 def meaning(description):
     """What `describe` wrote, without module paths, and with new config keys."""
     return [
-        (_arguments(_constraint(entry)), entry["kernels"], entry["shapes"])
+        (_arguments(_constraint(entry)), entry.get("kernels"), entry["shapes"])
         for entry in json.loads(description)
     ]
 
@@ -100,16 +115,17 @@ def all_or_nothing(variables):
         raise
 
 
-class Matched(list):
-    """Pairs `(kernel, constraint)` of a saved model, with nothing left to match."""
-
-
 def constraints(model, description):
-    """What each kernel gets by what `describe` wrote, `Matched`."""
+    """What each weight gets by what `describe` wrote, `Matched`."""
     found = kernels.find(model)
-    return Matched(
-        (found[place], constraint)
-        for entry in json.loads(description)
-        for constraint in [_constraint(entry)]
-        for place in entry["kernels"]
+    pairs, wanted = {}, {}
+    for entry in json.loads(description):
+        constraint = _constraint(entry)
+        if "group" in entry:
+            wanted[entry["group"]] = constraint
+        pairs.update((place, constraint) for place in entry.get("kernels", ()))
+    groups = channel_groups(model, verbose=0) if wanted else []
+    return members.Matched(
+        [(found[place], pairs[place]) for place in sorted(pairs)],
+        [members.GroupChoice(g, wanted.get(g.name), "saved") for g in groups],
     )

@@ -17,8 +17,7 @@ from tf_admm.admm.progress import RETRAINING
 from tf_admm.admm.regularizer import ADMMRegularizer
 from tf_admm.admm.slots import Slots
 from tf_admm.admm.trainers import tensorflow
-from tf_admm.structure import kernels
-from tf_admm.structure import selectors
+from tf_admm.structure import members
 
 
 @keras.saving.register_keras_serializable(package="tf_admm")
@@ -35,7 +34,8 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
     `dual_update`, which `ADMMCallback` calls, the others. `finalize` then
     keeps the weights in the last Z-step's index set and starts retraining,
     in which no other weight can become nonzero. Biases and normalisation
-    scales are neither penalised nor pruned.
+    scales are neither penalised nor pruned, but for those of pruned channels
+    (`GroupSparsity`).
 
     All that a run is lives in non-trainable variables (z, u, settled, rho,
     phase, counters), so `.keras` files, `save_weights`, `ModelCheckpoint` and
@@ -69,10 +69,10 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         checks.check_backend()
         checks.check_model(model)
         # A saved model gives the pairs themselves: what is trainable may have changed.
-        if isinstance(constraints, checkpoints.Matched):
+        if isinstance(constraints, members.Matched):
             matched = constraints
         else:
-            matched = selectors.match(kernels.find(model), constraints)
+            matched = members.match(model, constraints)
         checks.check_scope([kernel for kernel, _ in matched])
         # The model casts its inputs itself, as its own dtype policy says.
         super().__init__(autocast=False, **kwargs)
@@ -224,8 +224,7 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         self._check_finite()
         if self.steps_since_update > 0:
             self._slots.z_step()
-        for slot in self._slots:
-            slot.cut()
+        self._slots.cut()
         self._slots.check_feasible()
         self._progress.rho.assign(0.0)
         self._progress.residuals.assign(ops.zeros_like(self._progress.residuals))

@@ -5,6 +5,7 @@ from keras import ops
 
 from tf_admm.admm import updates
 from tf_admm.constraints import sharing
+from tf_admm.structure import members
 
 
 class Slot:
@@ -95,13 +96,14 @@ class Slots:
     """The slots of a model, to iterate over.
 
     Args:
-        matched: list of `(kernel, constraint)`.
+        matched: the `Matched` of `(kernel, constraint)`.
         add_weight: that of the model which owns the state.
     """
 
     def __init__(self, matched, add_weight):
         self._slots = [Slot(*pair, add_weight) for pair in matched]
         self._groups = sharing.together((s, s.constraint) for s in self._slots)
+        self._channel_groups = matched.groups
 
     def __iter__(self):
         return iter(self._slots)
@@ -117,6 +119,13 @@ class Slots:
         """`u <- u + w - z` for all."""
         for slot in self._slots:
             slot.u_step()
+
+    def cut(self):
+        """`w <-` the nearest with what z settled, for all; then statistics."""
+        for slot in self._slots:
+            slot.cut()
+        for group in self._channel_groups:
+            members.silence(group)
 
     def check_feasible(self):
         """Raise unless all w are in their sets, zeros exactly."""

@@ -16,6 +16,7 @@ from tf_admm.constraints.base import ValueConstraint
 from tf_admm.constraints.clusters import Clusters
 from tf_admm.constraints.coupled import GlobalSparsity
 from tf_admm.constraints.coupled import UnitSparsity
+from tf_admm.constraints.groups import GroupSparsity
 from tf_admm.constraints.intersection import Intersection
 from tf_admm.constraints.levels import Levels
 from tf_admm.constraints.n_of_m import NMSparsity
@@ -35,6 +36,7 @@ __all__ = [
     "ColumnSparsity",
     "FilterSparsity",
     "GlobalSparsity",
+    "GroupSparsity",
     "Intersection",
     "KernelSparsity",
     "Levels",

@@ -28,12 +28,15 @@ class Part:
         axis: the axis of the weight that is indexed, from 0.
         index: int array `(channels, entries)`: of each channel, the places along the
             axis.
+        stays: whether the weight keeps its size when channels go, such as gamma of
+            a normalisation over channels.
     """
 
     path: str
     variable: Any
     axis: int
     index: np.ndarray
+    stays: bool = False
 
     @property
     def entries(self):
@@ -68,9 +71,9 @@ class ChannelGroup:
 
     @property
     def bytes(self):
-        """Bytes of the weights of one channel, as float32."""
+        """Bytes of the weights that go with one channel, as float32."""
         parts = (*self.producers, *self.consumers, *self.statistics)
-        return 4 * sum(part.entries for part in parts)
+        return 4 * sum(part.entries for part in parts if not part.stays)
 
     def dead(self):
         """Which channels are 0.0 in all producers, a boolean array."""
@@ -211,7 +214,8 @@ def _group(links, numbers, found, why, paths, counts):
         link = links[number]
         index = np.array([entries[number] for entries in found])
         path = paths[id(link.variable)]
-        part = Part(path, link.variable, link.axis % len(link.variable.shape), index)
+        axis = link.axis % len(link.variable.shape)
+        part = Part(path, link.variable, axis, index, link.stays)
         parts[link.role].append(part)
         if counts is not None:
             macs += counts.get(id(link.variable), 0) * part.entries

@@ -6,8 +6,7 @@ from rich.table import Table
 
 from tf_admm.constraints import sharing
 from tf_admm.structure import checks
-from tf_admm.structure import kernels
-from tf_admm.structure import selectors
+from tf_admm.structure import members
 
 
 class Row:
@@ -38,13 +37,17 @@ class Plan:
         rows: list of `Row`, one for each kernel, in the order of the model.
         kept: nonzeros in all kernels.
         total: entries of all kernels.
+        groups: list of `GroupChoice`, one for each channel group that gets a set.
     """
 
     def __init__(self, model, constraints):
         checks.check_built(model)
-        choices = selectors.choose(kernels.find(model), constraints)
-        kept = _kept(choices)
-        self.rows = [Row(choice, kept[id(choice)]) for choice in choices]
+        choices, chosen = members.choose(model, constraints)
+        kept = _kept(choices, members.Matched([], chosen))
+        self.rows = [
+            Row(choice, kept[id(choice.kernel.variable)]) for choice in choices
+        ]
+        self.groups = [choice for choice in chosen if choice.constraint is not None]
         self.kept = sum(row.kept for row in self.rows)
         self.total = sum(row.total for row in self.rows)
 
@@ -69,6 +72,17 @@ class Plan:
                 f"{row.total:,}",
                 row.why,
             )
+        if self.groups:
+            table.add_section()
+        for choice in self.groups:
+            table.add_row(
+                f"channels of {choice.group.name}",
+                f"{choice.group.channels:,}",
+                repr(choice.constraint),
+                f"{choice.constraint.kept(choice.group.channels):,}",
+                f"{choice.group.channels:,}",
+                choice.why,
+            )
         table.add_section()
         table.add_row(
             "all kernels",
@@ -80,14 +94,14 @@ class Plan:
         return table
 
 
-def _kept(choices):
-    """Nonzeros of the projections of the weights as they are."""
-    counts = {id(c): _nonzeros(c.kernel.variable) for c in choices}
-    pairs = [(c, c.constraint) for c in choices if c.constraint is not None]
-    for constraint, group in sharing.together(pairs):
-        ws = [c.kernel.canonical(c.kernel.variable) for c in group]
-        for choice, settled in zip(group, constraint.settle(ws)):
-            counts[id(choice)] = _nonzeros(settled)
+def _kept(choices, of_groups):
+    """Nonzeros of the projections of the weights as they are, by variable."""
+    counts = {id(c.kernel.variable): _nonzeros(c.kernel.variable) for c in choices}
+    pairs = [(c.kernel, c.constraint) for c in choices if c.constraint is not None]
+    for constraint, group in sharing.together([*pairs, *of_groups]):
+        ws = [k.canonical(ops.convert_to_tensor(k.variable)) for k in group]
+        for kernel, settled in zip(group, constraint.settle(ws)):
+            counts[id(kernel.variable)] = _nonzeros(settled)
     return counts
 
 

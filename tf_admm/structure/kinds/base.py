@@ -26,6 +26,7 @@ class Link:
         axis: the axis of the weight that is indexed.
         tensor: the tensor.
         index: int array `(channels, entries)`.
+        stays: whether the weight keeps its size when channels go.
     """
 
     role: str
@@ -33,6 +34,7 @@ class Link:
     axis: int
     tensor: Any
     index: np.ndarray
+    stays: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

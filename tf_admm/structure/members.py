@@ -1,0 +1,218 @@
+"""Which weights of a model share which set: kernels, and members of channel groups."""
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from tf_admm.constraints import GroupSparsity
+from tf_admm.constraints.groups import Groups
+from tf_admm.structure import groups
+from tf_admm.structure import kernels
+from tf_admm.structure import selectors
+
+
+class Member:
+    """A weight that makes channels of groups; to a set, what a `Kernel` is.
+
+    Attributes:
+        variable: the weight.
+        path: its structural path.
+        shape: its shape, in its own axis order.
+    """
+
+    def __init__(self, part):
+        self.variable = part.variable
+        self.path = part.path
+        self.shape = tuple(part.variable.shape)
+
+    def canonical(self, x):
+        return x
+
+    def original(self, x):
+        return x
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupChoice:
+    """What a channel group gets.
+
+    Attributes:
+        group: the `ChannelGroup`.
+        constraint: its `GroupSparsity`, or `None`.
+        why: the key that matched, or why it gets none.
+    """
+
+    group: Any
+    constraint: Any
+    why: str
+
+
+class Matched(list):
+    """`(kernel or member, set)` of all weights that get one.
+
+    Attributes:
+        groups: list of the `ChannelGroup`s among them.
+    """
+
+    def __init__(self, pairs, chosen=()):
+        chosen = [choice for choice in chosen if choice.constraint is not None]
+        super().__init__([*pairs, *_bound(chosen)])
+        self.groups = [choice.group for choice in chosen]
+
+
+def match(model, constraints):
+    """What each weight of a model gets, `Matched`.
+
+    Args:
+        model: a built model.
+        constraints: as in `ADMMModel`.
+
+    Raises:
+        ValueError: as `selectors.choose`; and if groups are asked for in a model whose
+            layers can't be traced, or that can't be pruned, or in two ways.
+    """
+    choices, chosen = choose(model, constraints)
+    pairs = [(c.kernel, c.constraint) for c in choices if c.constraint is not None]
+    return Matched(pairs, chosen)
+
+
+def silence(group):
+    """Puts the statistics of dead channels to 0.0, so that these put out 0.0."""
+    made = tuple(part for part in group.producers if not _follows(part))
+    dead = dataclasses.replace(group, producers=made).dead()
+    for part in filter(_follows, group.producers):
+        w = keras.ops.convert_to_numpy(part.variable).copy()
+        w[part.index[dead].ravel()] = 0.0
+        part.variable.assign(w)
+
+
+def choose(model, constraints):
+    """`(choices, group_choices)`: what each kernel, and each group, gets."""
+    found = kernels.find(model)
+    if isinstance(constraints, GroupSparsity):
+        choices = [selectors.Choice(kernel, None, "no group's") for kernel in found]
+        chosen = _of_all(model, constraints)
+    elif isinstance(constraints, dict) and any(
+        map(_is_of_groups, constraints.values())
+    ):
+        choices, chosen = _by_key(model, found, constraints)
+    else:
+        choices, chosen = selectors.choose(found, constraints), []
+    for group in (c.group for c in chosen if c.constraint is not None):
+        made = {id(part.variable) for part in group.producers}
+        for choice in choices:
+            if id(choice.kernel.variable) in made:
+                choice.why = f"by the group '{group.name}'"
+    return choices, chosen
+
+
+def _is_of_groups(constraint):
+    return isinstance(constraint, GroupSparsity)
+
+
+def _names_groups(constraints):
+    by_key = isinstance(constraints, dict)
+    return by_key and any(_is_of_groups(value) for value in constraints.values())
+
+
+def _of_all(model, constraint):
+    choices = [
+        GroupChoice(group, None if why else constraint, why or "constraints")
+        for group in groups.channel_groups(model, verbose=0)
+        for why in [_why_not(group)]
+    ]
+    if not any(choice.constraint for choice in choices):
+        reasons = {choice.group.name: choice.why for choice in choices}
+        raise ValueError(
+            "Expected a model with channel groups that can be pruned. Received: the "
+            f"model '{model.name}' with {reasons}"
+        )
+    return _checked(choices)
+
+
+def _by_key(model, found, constraints):
+    """Keys match groups by their names, or by the kernels that make them."""
+    everything = groups.channel_groups(model, verbose=0)
+    names = {group.name: group for group in everything}
+    exact = [key for key in constraints if key in names]
+    exact = [key for key in exact if _is_of_groups(constraints[key])]
+    # A group's own name stands for its first kernel.
+    plain = {
+        names[key].producers[0].path if key in exact else key: value
+        for key, value in constraints.items()
+    }
+    choices = selectors.choose(found, plain)
+    by_variable = {id(c.kernel.variable): c for c in choices}
+    chosen = [_of_group(g, by_variable, g.name in exact) for g in everything]
+    for choice in choices:
+        if _is_of_groups(choice.constraint):
+            choice.constraint = None
+    return choices, _checked(chosen)
+
+
+def _of_group(group, by_variable, exact):
+    found = [by_variable.get(id(part.variable)) for part in group.producers]
+    found = [c for c in found if c is not None and c.constraint is not None]
+    sets = {id(c.constraint): c for c in found}
+    asked = [c for c in sets.values() if _is_of_groups(c.constraint)]
+    if not asked:
+        return GroupChoice(group, None, _why_not(group) or "no key matches")
+    if len(sets) > 1:
+        given = {c.kernel.path: c.constraint for c in found}
+        raise ValueError(
+            "Expected one constraint for the kernels that make a channel group. "
+            f"Received: {given} for the group '{group.name}'"
+        )
+    if _why_not(group) and exact:
+        raise ValueError(
+            f"Expected a channel group that can be pruned. Received: '{group.name}', "
+            f"which stays, since it is {_why_not(group)}"
+        )
+    constraint = None if _why_not(group) else asked[0].constraint
+    return GroupChoice(group, constraint, _why_not(group) or asked[0].why)
+
+
+def _why_not(group):
+    """Why a group can't be pruned, or `None`."""
+    if group.why is not None:
+        return group.why
+    still = [
+        part.path
+        for part in group.producers
+        if not part.variable.trainable and not _follows(part)
+    ]
+    return f"made by {still}, which are not trainable" if still else None
+
+
+def _follows(part):
+    """Whether a weight is a statistic, which follows what others are."""
+    return part.variable.name == "moving_mean"
+
+
+def _checked(choices):
+    for choice in choices:
+        group, constraint = choice.group, choice.constraint
+        if constraint is not None and constraint.kept(group.channels) < 1:
+            raise ValueError(
+                "Expected at least one channel of each group to stay. Received: "
+                f"{constraint} for '{group.name}' of {group.channels} channels"
+            )
+    return choices
+
+
+def _bound(choices):
+    """`(member, set)` pairs of one `Groups` over all groups that are chosen."""
+    if not choices:
+        return []
+    members, parts = {}, {}
+    for number, choice in enumerate(choices):
+        for part in choice.group.producers:
+            if not _follows(part):
+                key = id(part.variable)
+                members.setdefault(key, Member(part))
+                parts.setdefault(key, []).append((number, part.axis, part.index))
+    sets = [(c.group.name, c.group.channels, c.constraint) for c in choices]
+    shapes = [member.shape for member in members.values()]
+    together = Groups(sets, list(parts.values()), shapes)
+    return [(member, together) for member in members.values()]
