@@ -3,6 +3,7 @@
 import math
 import numbers
 
+from tf_admm.allocation import channels
 from tf_admm.allocation import costs
 from tf_admm.allocation import methods
 from tf_admm.allocation import shares as sharing
@@ -20,6 +21,7 @@ BUDGETS = {
     "bytes": costs.Bytes,
     "macs": costs.MACs,
 }
+STRUCTURES = ("weights", "channels")
 #: Relative; of a budget that has been printed.
 ROUNDING = 1e-9
 
@@ -34,8 +36,10 @@ def allocate(
     method="magnitude",
     constraint=Sparsity,
     exclude=(),
+    structure="weights",
     data=None,
     cache=None,
+    samples=None,
 ):
     """Turn one budget into a constraint for each kernel, and print the plan.
 
@@ -60,15 +64,24 @@ def allocate(
             kernel at a time.
         constraint: a function from a sparsity to a `RateConstraint`, such as the
             class `Sparsity` or `FilterSparsity`.
-        exclude: keys of kernels to leave alone, as in `ADMMModel`.
+        exclude: keys of kernels to leave alone, as in `ADMMModel`; of channels, names
+            of groups.
+        structure: `"weights"`, or `"channels"`: the budget is spent over the channel
+            groups of the model (`tf_admm.channel_groups`), and is what `shrink`
+            leaves, exactly, to within one channel: `macs` and `ratio` of the kernels,
+            `bytes` of all weights as float32. One channel of each group stays at
+            least; norms are compared by each group's average, and a method's unit is
+            a channel. `constraint` isn't used.
         data: held-out data for `"sensitivity"`: `(x, y)`, `(x, y, sample_weight)`,
             or a dataset. The model must be compiled.
         cache: file for the losses that `"sensitivity"` measures; if they are there
             for the same weights, constraints, arrays and dense loss, they are not
             measured again.
+        samples: inputs that say the sizes which the model leaves open, for `macs`.
 
     Returns:
-        An `Allocation`, a dict from kernel paths to constraints.
+        An `Allocation`, a dict from kernel paths to constraints; of channels, from
+        names of groups to `GroupSparsity`.
 
     Raises:
         ValueError: if not one budget is given, or it can't be met; the message
@@ -77,8 +90,21 @@ def allocate(
     checks.check_built(model)
     name, budget = _budget(ratio=ratio, nonzeros=nonzeros, bytes=bytes, macs=macs)
     _check_method(model, method, data)
+    if structure not in STRUCTURES:
+        raise ValueError(
+            f"Invalid value for argument `structure`. Expected one of {STRUCTURES}. "
+            f"Received: structure={structure!r}"
+        )
+    if structure == "channels":
+        result = Allocation(
+            channels.allocate(
+                model, name, budget, method, exclude, data, cache, samples
+            )
+        )
+        plan(model, result)
+        return result
     chosen, fixed = _divide(model, constraint, exclude)
-    cost = BUDGETS[name](model)
+    cost = BUDGETS[name](model, samples)
     shares = [sharing.Share(kernel, constraint, cost) for kernel in chosen]
     spent = sum(cost(kernel, kernel.size) for kernel in fixed)
     if name == "ratio":

@@ -8,7 +8,7 @@ class Nonzeros:
 
     unit = "nonzeros"
 
-    def __init__(self, model):
+    def __init__(self, model, samples=None):
         pass
 
     def __call__(self, kernel, kept):
@@ -26,7 +26,7 @@ class Bytes:
 
     unit = "bytes"
 
-    def __init__(self, model):
+    def __init__(self, model, samples=None):
         pass
 
     def __call__(self, kernel, kept):
@@ -41,8 +41,8 @@ class MACs:
 
     unit = "multiplications"
 
-    def __init__(self, model):
-        self._uses = uses.uses(model)
+    def __init__(self, model, samples=None):
+        self._uses = uses.uses(model, samples)
 
     def __call__(self, kernel, kept):
         return kept * self._uses[id(kernel.variable)]

@@ -10,6 +10,7 @@ import math
 import numpy as np
 from keras import ops
 
+from tf_admm.allocation import hulls
 from tf_admm.allocation import sensitivity
 
 
@@ -53,47 +54,14 @@ def magnitude(kernels, family, costs, **_):
 def loss(kernels, family, costs, model, data, cache):
     """Where a unit's worth of the budget lowers the loss most, it is spent first.
 
-    The loss of each kernel projected alone is measured on held-out data; its
-    lower convex hull over the cost says what a kernel's next units are worth. The
-    level goes through these worths, from the highest.
+    The loss of each kernel projected alone is measured on held-out data.
     """
-    curves = sensitivity.curves(model, kernels, family, data, cache)
-    hulls = [
-        _hull([(cost(density), value, density) for density, value in curves[k.path]])
-        for k, cost in zip(kernels, costs)
-    ]
-    gains = sorted({gain for hull in hulls for gain, _ in hull}, reverse=True)
-
-    def densities(t):
-        least = [math.inf, *gains][round(t * len(gains))]
-        return [
-            max((density for gain, density in hull if gain >= least), default=0.0)
-            for hull in hulls
-        ]
-
-    return densities
-
-
-def _hull(points):
-    """The segments of the lower convex hull, from the left.
-
-    Args:
-        points: list of `(cost, loss, density)`.
-
-    Returns:
-        List of `(gain, density)`: how much a segment lowers the loss per unit of
-        cost, never rising, and the density at its end.
-    """
-    hull = []
-    for point in sorted(points):
-        while len(hull) > 1 and _gain(hull[-1], point) >= _gain(hull[-2], hull[-1]):
-            hull.pop()
-        hull.append(point)
-    return [(max(0.0, _gain(a, b)), b[2]) for a, b in zip(hull, hull[1:])]
-
-
-def _gain(a, b):
-    return (a[1] - b[1]) / max(b[0] - a[0], 1e-12)
+    items = [sensitivity.OfKernel(kernel, family) for kernel in kernels]
+    curves = sensitivity.curves(model, items, family, data, cache)
+    return hulls.spent(
+        [(cost(density), value, density) for density, value in curves[item.path]]
+        for item, cost in zip(items, costs)
+    )
 
 
 METHODS = {"uniform": uniform, "erk": erk, "magnitude": magnitude, "sensitivity": loss}

@@ -17,14 +17,35 @@ DENSITIES += (0.016, 0.011, 0.008, 0.005, 0.003, 0.002, 0.0)
 BEYOND = 1e30
 
 
-def curves(model, kernels, family, data, cache=None):
-    """The loss of the model with one kernel projected, for several sparsities.
+class OfKernel:
+    """A kernel that is projected alone.
+
+    Attributes:
+        path: its structural path.
+        variables: the weights that are projected, here one.
+    """
+
+    def __init__(self, kernel, family):
+        self.path = kernel.path
+        self.variables = [kernel.variable]
+        self._kernel = kernel
+        self._family = family
+
+    def projected(self, weights, density):
+        """The weights with so much of their units kept."""
+        (w,) = weights
+        projected = self._family(1.0 - density)(self._kernel.canonical(w))
+        return [self._kernel.original(projected)]
+
+
+def curves(model, items, family, data, cache=None):
+    """The loss of the model with one item projected, for several densities.
 
     The model's weights are put back, whatever happens.
 
     Args:
         model: a compiled Keras model.
-        kernels: list of `Kernel`.
+        items: list of what is projected alone, with what `OfKernel` has.
         family: a function from a sparsity to a constraint.
         data: held-out data: `(x, y)`, `(x, y, sample_weight)`, or a dataset.
         cache: a file that the losses are kept in, for the same weights, constraints,
@@ -46,32 +67,31 @@ def curves(model, kernels, family, data, cache=None):
         )
     key = _fingerprint(model, family, arguments, dense)
     found = found["curves"] if found["key"] == key else {}
-    missing = [kernel for kernel in kernels if kernel.path not in found]
+    missing = [item for item in items if item.path not in found]
     if missing:
         # A file that can't be written is an error before the work.
         _write(cache, key, found)
         progress = keras.utils.Progbar(len(missing) * len(DENSITIES), unit_name="loss")
-        for kernel in missing:
-            found[kernel.path] = [
-                [1.0, dense],
-                *_curve(model, kernel, family, arguments, progress),
-            ]
+        for item in missing:
+            curve = _curve(model, item, arguments, progress)
+            found[item.path] = [[1.0, dense], *curve]
             _write(cache, key, found)
-    return {kernel.path: found[kernel.path] for kernel in kernels}
+    return {item.path: found[item.path] for item in items}
 
 
-def _curve(model, kernel, family, arguments, progress):
-    weights = keras.ops.copy(kernel.variable)
+def _curve(model, item, arguments, progress):
+    weights = [keras.ops.copy(variable) for variable in item.variables]
     try:
         for density in DENSITIES:
-            projected = family(1.0 - density)(kernel.canonical(weights))
-            kernel.variable.assign(kernel.original(projected))
+            for variable, w in zip(item.variables, item.projected(weights, density)):
+                variable.assign(w)
             # A loss beyond any scale is as bad as can be.
             loss = np.nan_to_num(_loss(model, arguments), nan=BEYOND, posinf=BEYOND)
             yield [density, float(loss)]
             progress.add(1)
     finally:
-        kernel.variable.assign(weights)
+        for variable, w in zip(item.variables, weights):
+            variable.assign(w)
 
 
 def _arguments(data):

@@ -120,7 +120,7 @@ def _of_all(model, constraint):
     choices = [
         GroupChoice(group, None if why else constraint, why or "constraints")
         for group in groups.channel_groups(model, verbose=0)
-        for why in [_why_not(group)]
+        for why in [why_not(group)]
     ]
     if not any(choice.constraint for choice in choices):
         reasons = {choice.group.name: choice.why for choice in choices}
@@ -157,23 +157,23 @@ def _of_group(group, by_variable, exact):
     sets = {id(c.constraint): c for c in found}
     asked = [c for c in sets.values() if _is_of_groups(c.constraint)]
     if not asked:
-        return GroupChoice(group, None, _why_not(group) or "no key matches")
+        return GroupChoice(group, None, why_not(group) or "no key matches")
     if len(sets) > 1:
         given = {c.kernel.path: c.constraint for c in found}
         raise ValueError(
             "Expected one constraint for the kernels that make a channel group. "
             f"Received: {given} for the group '{group.name}'"
         )
-    if _why_not(group) and exact:
+    if why_not(group) and exact:
         raise ValueError(
             f"Expected a channel group that can be pruned. Received: '{group.name}', "
-            f"which stays, since it is {_why_not(group)}"
+            f"which stays, since it is {why_not(group)}"
         )
-    constraint = None if _why_not(group) else asked[0].constraint
-    return GroupChoice(group, constraint, _why_not(group) or asked[0].why)
+    constraint = None if why_not(group) else asked[0].constraint
+    return GroupChoice(group, constraint, why_not(group) or asked[0].why)
 
 
-def _why_not(group):
+def why_not(group):
     """Why a group can't be pruned, or `None`."""
     if group.why is not None:
         return group.why

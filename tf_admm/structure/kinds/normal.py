@@ -66,9 +66,8 @@ class Joint(Kind):
         return [w for w in (self.layer.gamma, self.layer.beta) if w is not None]
 
     def links(self):
-        return [
-            Link(MAKES, w, 0, self.y, self.all_of(self.y)) for w in self._parameters()
-        ]
+        every = self.all_of(self.y)
+        return [Link(MAKES, w, 0, self.y, every, True) for w in self._parameters()]
 
     def ties(self):
         return [self.same(self.x, self.y)]

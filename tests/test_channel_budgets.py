@@ -1,0 +1,133 @@
+"""One budget spent over channel groups: what `shrink` really leaves."""
+
+import keras
+import numpy as np
+import pytest
+import test_channel_groups as graphs
+
+import tf_admm
+from tf_admm.constraints import GroupSparsity
+from tf_admm.structure import kernels
+from tf_admm.structure import uses
+
+METHODS = ("uniform", "erk", "magnitude", "sensitivity")
+SOME = [
+    "residual",
+    "joined",
+    "squeeze_and_excite",
+    "grouped",
+    "multiplier",
+    "separable",
+]
+SOME += ["depthwise_norm", "attention", "gru", "flat", "shared", "tokens", "scaled"]
+
+
+def left(model, budget, x):
+    """The budget's own count of a model."""
+    if budget == "bytes":
+        return 4 * model.count_params()
+    found = kernels.find(model)
+    if budget == "macs":
+        counts = uses.uses(model, x)
+        return sum(counts.get(id(k.variable), 0) * k.size for k in found)
+    return sum(k.size for k in found)
+
+
+def pruned(model, allocation):
+    """The model that the allocation leaves, cut at once."""
+    admm = tf_admm.ADMMModel(model, allocation)
+    admm.finalize()
+    return tf_admm.shrink(model)[0]
+
+
+def compiled(case):
+    model = graphs.made(graphs.CASES[case][0])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def data_of(model):
+    x = graphs.inputs_of(model, rows=8)
+    return x, np.arange(8) % 3
+
+
+@pytest.mark.parametrize("case", SOME)
+@pytest.mark.parametrize("budget", ["macs", "bytes", "nonzeros", "ratio"])
+def test_the_budget_is_what_is_left(case, budget):
+    model = compiled(case)
+    x, _ = data_of(model)
+    full = left(model, budget, x)
+    wanted = 2.0 if budget == "ratio" else int(0.5 * full)
+    allocation = tf_admm.allocate(
+        model, structure="channels", method="uniform", samples=x, **{budget: wanted}
+    )
+    assert all(isinstance(c, GroupSparsity) for c in allocation.values())
+    groups = tf_admm.channel_groups(model, verbose=0)
+    kept = {
+        name: constraint.kept(groups.named(name).channels)
+        for name, constraint in allocation.items()
+    }
+    small = pruned(model, allocation)
+    limit = full / wanted if budget == "ratio" else wanted
+    assert left(small, budget, x) <= limit
+    # One channel more of any group is too much.
+    for name in kept:
+        group = groups.named(name)
+        if kept[name] < group.channels:
+            more = 1 - (kept[name] + 1) / group.channels
+            again = compiled(case)
+            bigger = pruned(again, {**allocation, name: GroupSparsity(more)})
+            assert left(bigger, budget, x) > limit, name
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("case", ["residual", "attention"])
+def test_methods(case, method):
+    model = compiled(case)
+    x, y = data_of(model)
+    before = [np.array(w) for w in model.weights]
+    limit = int(0.4 * left(model, "macs", x))
+    allocation = tf_admm.allocate(
+        model, macs=limit, structure="channels", method=method, data=(x, y)
+    )
+    for old, w in zip(before, model.weights):
+        np.testing.assert_array_equal(old, np.array(w))
+    assert left(pruned(model, allocation), "macs", x) <= limit
+
+
+def test_a_group_that_matters_is_kept(tmp_path):
+    """Half of one group's channels are zero already: the loss says so."""
+    model = compiled("residual")
+    groups = tf_admm.channel_groups(model, verbose=0)
+    graphs.kill(groups.named("b"), np.arange(4))
+    x, y = data_of(model)
+    limit = int(0.75 * left(model, "macs", x))
+    kwargs = {"structure": "channels", "method": "sensitivity", "data": (x, y)}
+    cache = tmp_path / "losses.json"
+    allocation = tf_admm.allocate(model, macs=limit, cache=cache, **kwargs)
+    assert allocation["b"].fraction >= 0.5
+    assert tf_admm.allocate(model, macs=limit, cache=cache, **kwargs).keys()
+
+
+def test_a_file(tmp_path):
+    model = compiled("residual")
+    allocation = tf_admm.allocate(model, ratio=3, structure="channels")
+    allocation.save(tmp_path / "a.json")
+    again = tf_admm.Allocation.load(tmp_path / "a.json")
+    assert {k: v.fraction for k, v in again.items()} == {
+        k: v.fraction for k, v in allocation.items()
+    }
+
+
+def test_what_can_not_be():
+    model = compiled("residual")
+    with pytest.raises(ValueError, match="nearest is macs=.*'head'.*an output"):
+        tf_admm.allocate(model, macs=10, structure="channels")
+    with pytest.raises(ValueError, match="nothing is pruned"):
+        tf_admm.allocate(model, macs=10**9, structure="channels")
+    with pytest.raises(ValueError, match="'a'.*excluded|excluded.*'a'"):
+        tf_admm.allocate(model, macs=10, structure="channels", exclude=["a"])
+    with pytest.raises(ValueError, match="name of a channel group.*'nowhere'"):
+        tf_admm.allocate(model, ratio=2, structure="channels", exclude=["nowhere"])
+    with pytest.raises(ValueError, match="`structure`.*'filters'"):
+        tf_admm.allocate(model, ratio=2, structure="filters")

@@ -1,0 +1,263 @@
+"""One budget spent over channel groups."""
+
+import math
+
+import keras
+import numpy as np
+
+from tf_admm.allocation import hulls
+from tf_admm.allocation import sensitivity
+from tf_admm.constraints import GroupSparsity
+from tf_admm.structure import groups
+from tf_admm.structure import kernels
+from tf_admm.structure import members
+from tf_admm.structure import uses
+
+
+class Share:
+    """What one group may get.
+
+    Attributes:
+        group: the `ChannelGroup`.
+        path: its name, by which its losses are kept.
+        units: number of its channels; at least one of them is kept.
+    """
+
+    def __init__(self, group):
+        self.group = group
+        self.path = group.name
+        self.units = group.channels
+
+    def kept(self, density):
+        """So much of the channels, but at least one."""
+        return max(1, min(self.units, math.floor(density * self.units + 1e-9)))
+
+    def constraint(self, kept):
+        return GroupSparsity(1.0 - kept / self.units)
+
+    def bound(self, fraction):
+        """The members of the group, and the set over them."""
+        choice = members.GroupChoice(self.group, GroupSparsity(fraction), "")
+        return members.Matched([], [choice])
+
+    def scores(self):
+        """The squared norm of each channel, 1.0 on the average."""
+        pairs = self.bound(0.0)
+        ws = [keras.ops.convert_to_tensor(member.variable) for member, _ in pairs]
+        (scores,) = pairs[0][1].scores(ws)
+        return np.ravel(keras.ops.convert_to_numpy(scores)) / len(pairs)
+
+    # What the sensitivity projects.
+
+    @property
+    def variables(self):
+        return [member.variable for member, _ in self.bound(0.0)]
+
+    def projected(self, weights, density):
+        """The weights with all but `density` of the channels dead."""
+        together = self.bound(1.0 - density)[0][1]
+        masks = together.masks(weights)
+        return [keras.ops.where(mask, w, 0) for mask, w in zip(masks, weights)]
+
+
+class Remains:
+    """What is left of a model without the channels that are not kept, exactly.
+
+    A weight keeps, along each axis, the entries of the channels that are kept; so what
+    a kernel between two groups costs is a product.
+
+    Args:
+        model: the model.
+        everything: its `ChannelGroups`.
+        shares: list of `Share`, of the groups that may lose channels.
+        budget: `"macs"`, `"bytes"`, or `"nonzeros"`.
+        samples: inputs that say the sizes which the model leaves open.
+    """
+
+    def __init__(self, model, everything, shares, budget, samples):
+        numbers = {share.group.name: i for i, share in enumerate(shares)}
+        self._weights = {}
+        for variable, coefficient in _coefficients(model, budget, samples):
+            if coefficient:
+                sizes = np.array(variable.shape, "float64")
+                each = np.zeros((len(sizes), len(shares)))
+                self._weights[id(variable)] = [coefficient, sizes, each]
+        for group in everything:
+            if group.name in numbers:
+                self._count(group, numbers[group.name])
+
+    def _count(self, group, number):
+        for part in (*group.producers, *group.consumers, *group.statistics):
+            if id(part.variable) in self._weights and not part.stays:
+                _, sizes, each = self._weights[id(part.variable)]
+                each[part.axis, number] = part.index.shape[1]
+                sizes[part.axis] -= part.index.size
+
+    def __call__(self, counts):
+        """What is left, for so many channels of each group."""
+        counts = np.array(counts, "float64")
+        return float(
+            sum(
+                coefficient * np.prod(sizes + each @ counts)
+                for coefficient, sizes, each in self._weights.values()
+            )
+        )
+
+
+def _coefficients(model, budget, samples):
+    """Weights, and what one entry of each costs."""
+    found = {id(k.variable): k.variable for k in kernels.find(model)}
+    if budget == "macs":
+        counts = uses.uses(model, samples)
+        return [(v, counts.get(key, 0)) for key, v in found.items()]
+    if budget == "bytes":
+        return [(w, 4) for w in {id(w): w for w in model.weights}.values()]
+    return [(v, 1) for v in found.values()]
+
+
+def shares(everything, exclude):
+    """The groups that may lose channels.
+
+    Raises:
+        ValueError: if a key of `exclude` names no group.
+    """
+    names = [group.name for group in everything]
+    unknown = [key for key in exclude if key not in names]
+    if unknown:
+        raise ValueError(
+            f"Expected each key of `exclude` to be the name of a channel group, one of "
+            f"{names}. Received: {unknown}"
+        )
+    chosen = [
+        Share(group)
+        for group in everything
+        if members.why_not(group) is None and group.name not in exclude
+    ]
+    if not chosen:
+        reasons = {group.name: members.why_not(group) for group in everything}
+        raise ValueError(
+            "Expected a model with channel groups that can be pruned. Received: one "
+            f"with {reasons}"
+        )
+    return chosen
+
+
+def meet(found, level, left, budget):
+    """Channels kept of each group, the most that the budget allows at the level."""
+
+    def kept(t):
+        return [share.kept(density) for share, density in zip(found, level(t))]
+
+    low, high = 0.0, 1.0
+    if left(kept(high)) <= budget:
+        low = high
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if left(kept(middle)) <= budget else (low, middle)
+    counts = kept(low)
+    # What is left of the budget goes to those that would get more next, then to all.
+    for most in (kept(high), [share.units for share in found]):
+        for i in range(len(found)):
+            while counts[i] < most[i]:
+                more = [*counts[:i], counts[i] + 1, *counts[i + 1 :]]
+                if left(more) > budget:
+                    break
+                counts = more
+    return counts
+
+
+# Methods: from a level in [0, 1] to the density of each group.
+
+
+def uniform(found, left, **_):
+    """The same density everywhere."""
+    return lambda t: [t] * len(found)
+
+
+def erk(found, left, **_):
+    """Density in proportion to `sum(shape) / prod(shape)` of the kernels that make it.
+
+    Reference: Evci et al., 2020, arXiv:1911.11134.
+    """
+    raw = []
+    for share in found:
+        shapes = [p.variable.shape for p in share.group.producers]
+        shapes = [shape for shape in shapes if len(shape) > 1] or shapes
+        raw.append(np.mean([sum(shape) / math.prod(shape) for shape in shapes]))
+    return lambda t: [min(1.0, t * r / min(raw)) for r in raw]
+
+
+def magnitude(found, left, **_):
+    """One threshold for the norms of all channels, each by its group's average."""
+    scores = [np.sort(share.scores().astype("float64")) for share in found]
+    together = np.sort(np.concatenate(scores))[::-1]
+
+    def densities(t):
+        if t >= 1.0:
+            return [1.0] * len(scores)
+        below = together[min(int(t * together.size), together.size - 1)]
+        return [1 - np.searchsorted(s, below, side="right") / s.size for s in scores]
+
+    return densities
+
+
+def loss(found, left, model, data, cache):
+    """Where a channel's worth of the budget lowers the loss most, it is spent first."""
+    curves = sensitivity.curves(model, found, GroupSparsity, data, cache)
+    full = [share.units for share in found]
+
+    def cost(i, density):
+        return left([*full[:i], found[i].kept(density), *full[i + 1 :]])
+
+    return hulls.spent(
+        [(cost(i, density), value, density) for density, value in curves[share.path]]
+        for i, share in enumerate(found)
+    )
+
+
+METHODS = {"uniform": uniform, "erk": erk, "magnitude": magnitude, "sensitivity": loss}
+
+
+def allocate(model, name, budget, method, exclude, data, cache, samples):
+    """The `GroupSparsity` of each group, by its name, that meets a budget.
+
+    Args:
+        name: `"ratio"`, `"nonzeros"`, `"bytes"` or `"macs"`, of what `shrink` leaves.
+        budget: its value.
+    """
+    everything = groups.channel_groups(model, samples=samples, verbose=0)
+    found = shares(everything, exclude)
+    unit = "nonzeros" if name == "ratio" else name
+    left = Remains(model, everything, found, unit, samples)
+    full = left([share.units for share in found])
+    wanted = full / budget if name == "ratio" else budget
+    least = left([1] * len(found))
+    if not least * (1 - 1e-9) <= wanted <= full * (1 + 1e-9):
+        nearest = least if wanted < least else full
+        nearest = full / nearest if name == "ratio" else nearest
+        raise ValueError(
+            f"Invalid value for argument `{name}`. Expected a budget that can be met: "
+            f"the nearest is {name}={nearest:.12g}"
+            f"{_holders(model, everything, found, unit, samples, wanted < least)}. "
+            f"Received: {name}={budget:.12g}"
+        )
+    level = METHODS[method](found, left, model=model, data=data, cache=cache)
+    counts = meet(found, level, left, wanted)
+    return {s.path: s.constraint(kept) for s, kept in zip(found, counts)}
+
+
+def _holders(model, everything, found, unit, samples, too_small):
+    """What the groups that stay hold up, the largest first."""
+    if not too_small:
+        return ", at which nothing is pruned"
+    chosen = {share.path for share in found}
+    held = []
+    for group in everything:
+        if group.name not in chosen:
+            alone = Remains(model, [group], [Share(group)], unit, samples)
+            part = 1 - alone([0]) / alone([group.channels])
+            held.append((part, group.name, members.why_not(group) or "excluded"))
+    named = [
+        f"'{name}' ({part:.0%}): {why}" for part, name, why in sorted(held)[:-4:-1]
+    ]
+    return f", at which one channel of each group is left; these stay: {named}"
