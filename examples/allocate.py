@@ -21,6 +21,12 @@ flags.DEFINE_float("ratio", None, "Weights of all kernels over those kept.")
 flags.DEFINE_integer("nonzeros", None, "Weights kept.")
 flags.DEFINE_integer("bytes", None, "Bytes of the kernels in a TFLite file.")
 flags.DEFINE_integer("macs", None, "Multiplications of one sample.")
+flags.DEFINE_enum(
+    "structure",
+    "weights",
+    ["weights", "channels"],
+    "Single weights of each kernel, or channels of each group.",
+)
 flags.DEFINE_string("method", "sensitivity", "uniform, erk, magnitude or sensitivity.")
 flags.DEFINE_list("exclude", [], "Layers to leave alone.")
 flags.DEFINE_string("cache", None, "File for the losses that sensitivity measures.")
@@ -37,6 +43,7 @@ def main(_):
         nonzeros=FLAGS.nonzeros,
         bytes=FLAGS.bytes,
         macs=FLAGS.macs,
+        structure=FLAGS.structure,
         method=FLAGS.method,
         exclude=FLAGS.exclude,
         data=data.validation,
