@@ -7,21 +7,23 @@ from keras import ops
 
 from tf_admm.structure import checks
 from tf_admm.structure import kernels
+from tf_admm.structure import members
 
 
 class FrozenZeros(keras.constraints.Constraint):
-    """Zero wherever the kernel was zero when this was made.
+    """Zero wherever a mask is False, such as where the weight was zero.
 
     Holds a mask, so it has no config of its own: the zeros are in the weights,
     from which `freeze_sparsity` makes it again.
 
     Args:
-        variable: the kernel.
+        variable: the weight.
+        mask: boolean tensor of its shape.
     """
 
-    def __init__(self, variable):
+    def __init__(self, variable, mask):
         self.before = variable.constraint
-        self.mask = ops.convert_to_tensor(variable) != 0
+        self.mask = ops.convert_to_tensor(mask)
 
     def __call__(self, w):
         if self.before is not None:
@@ -42,7 +44,8 @@ def freeze_sparsity(model):
 
     Each kernel gets, as its variable's constraint, a mask of the zeros that it
     has now, after the constraint of its own; the optimizer applies it after every
-    step, so neither momentum nor decay can move a zero. It stays with the
+    step, so neither momentum nor decay can move a zero. So do biases, gamma and
+    beta of channels that are 0.0 in all that makes them. It stays with the
     variable: build another model on these layers, and they keep it (one that was
     fitted before has to be compiled again). The model saves and loads as before; call
     this again after loading.
@@ -62,6 +65,8 @@ def freeze_sparsity(model):
     """
     checks.check_built(model)
     frozen = [kernel for kernel in kernels.find(model) if _freeze(kernel.variable)]
+    for variable, mask in members.dead_entries(model):
+        _keep(variable, mask)
     if not frozen:
         raise ValueError(
             "Expected a model with zeros in its kernels, such as the `.model` of a "
@@ -84,9 +89,16 @@ def _freeze(variable):
     if isinstance(variable.constraint, FrozenZeros):
         # Averages may have been written over the zeros that it has frozen.
         variable.assign(variable.constraint(variable))
-        variable.constraint = variable.constraint.before
-    if bool(ops.all(ops.convert_to_tensor(variable) != 0)):
+    nonzero = ops.convert_to_tensor(variable) != 0
+    if bool(ops.all(nonzero)):
         return False
-    variable.constraint = FrozenZeros(variable)
-    variable.assign(variable.constraint(variable))
+    _keep(variable, nonzero)
     return True
+
+
+def _keep(variable, mask):
+    """Zero wherever the mask is False, from now on."""
+    if isinstance(variable.constraint, FrozenZeros):
+        variable.constraint = variable.constraint.before
+    variable.constraint = FrozenZeros(variable, mask)
+    variable.assign(variable.constraint(variable))

@@ -4,12 +4,35 @@ import dataclasses
 from typing import Any
 
 import keras
+import numpy as np
 
 from tf_admm.constraints import GroupSparsity
 from tf_admm.constraints.groups import Groups
 from tf_admm.structure import groups
 from tf_admm.structure import kernels
 from tf_admm.structure import selectors
+
+
+def dead_entries(model):
+    """Masks of the weights, kernels left out, that make channels that are dead.
+
+    Returns:
+        List of `(variable, mask)`, False where a channel is 0.0 in all that makes it;
+        nothing for models whose layers can't be traced.
+    """
+    if not getattr(model, "inputs", None):
+        return []
+    masks = {}
+    for group in groups.channel_groups(model, verbose=0):
+        dead = group.dead()
+        for part in group.producers:
+            if len(part.variable.shape) == 1 and part.variable.trainable and dead.any():
+                variable, mask = masks.setdefault(
+                    id(part.variable),
+                    (part.variable, np.ones(part.variable.shape, bool)),
+                )
+                mask[part.index[dead].ravel()] = False
+    return list(masks.values())
 
 
 class Member:

@@ -30,9 +30,18 @@ class Linear(Kind):
 
     def __init__(self, call):
         super().__init__(call)
-        self.kernel = getattr(self.layer, self.kernel_name)
-        self.bias = getattr(self.layer, self.bias_name) if self.bias_name else None
+        self.kernel = self._attribute(self.kernel_name)
+        self.bias = self._attribute(self.bias_name) if self.bias_name else None
         (self.in_axis,), (self.out_axis,) = self.axes(self.layer, self.kernel)
+
+    def _attribute(self, name):
+        try:
+            return getattr(self.layer, name)
+        except AttributeError as error:
+            raise ValueError(
+                f"Expected the layer '{self.layer.name}' to have what its kind "
+                f"{type(self).__name__} names. Received: no attribute {name!r}"
+            ) from error
 
     def why_opaque(self):
         if getattr(self.layer, "groups", 1) != 1 or len(self.call.inputs) != 1:
