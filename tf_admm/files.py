@@ -21,6 +21,19 @@ def replacing(path):
 
 def save_json(record, path):
     """Write JSON, in place of what was there."""
-    with replacing(path) as temporary, open(temporary, "w") as file:
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         json.dump(record, file, indent=1)
         file.write("\n")
+
+
+def load_json(path):
+    """Read JSON.
+
+    Raises:
+        ValueError: if the file holds something else.
+    """
+    with open(path, encoding="utf-8") as file:
+        try:
+            return json.load(file)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"Expected JSON in {path}. Received: {error}") from error

@@ -22,10 +22,10 @@ def seeds(model):
 def describe(model, slots):
     """Which kernels share which constraint, and which groups have one, as JSON.
 
-    Kernels are named by their place among the kernels of the model: automatic
+    Kernels are named by their place in `kernels.by_place(model)`: automatic
     layer names change each time that a subclassed model is made.
     """
-    places = {id(k.variable): i for i, k in enumerate(kernels.find(model))}
+    places = {id(k.variable): i for i, k in enumerate(kernels.by_place(model))}
     entries = []
     for constraint, shared in sharing.together((s, s.constraint) for s in slots):
         if isinstance(constraint, Groups):
@@ -93,9 +93,7 @@ def _arguments(constraint):
     """A constraint as its registered name and its arguments, down to plain data."""
     if not isinstance(constraint, SetConstraint):
         return constraint
-    config = {
-        key: _arguments(getattr(constraint, key)) for key in constraint.get_config()
-    }
+    config = {key: _arguments(v) for key, v in constraint.arguments().items()}
     return keras.saving.get_registered_name(type(constraint)), config
 
 
@@ -117,7 +115,7 @@ def all_or_nothing(variables):
 
 def constraints(model, description):
     """What each weight gets by what `describe` wrote, `Matched`."""
-    found = kernels.find(model)
+    found = kernels.by_place(model)
     pairs, wanted = {}, {}
     for entry in json.loads(description):
         constraint = _constraint(entry)

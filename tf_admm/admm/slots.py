@@ -73,9 +73,11 @@ class Slot:
     def restrict(self, w, retraining):
         """What retraining makes of w; w itself where `retraining` is false.
 
-        Data decides, so that one trace of the train step serves both phases.
+        Data decides, so that one trace of the train step serves both phases; by
+        `cond`, so that ADMM doesn't wait for what is thrown away.
         """
-        return ops.where(retraining, self._restrict(w), w)
+        w = ops.convert_to_tensor(w)
+        return ops.cond(retraining, lambda: self._restrict(w), lambda: w)
 
     def _restrict(self, w):
         settled = self.canonical(self.settled)

@@ -127,8 +127,7 @@ def _read(path):
     if not path or not os.path.exists(path):
         return {"key": None, "curves": {}}
     try:
-        with open(path) as file:
-            record = json.load(file)
+        record = files.load_json(path)
         good = set(record) == {"key", "curves"}
     except (OSError, TypeError, ValueError):
         good = False

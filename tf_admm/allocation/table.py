@@ -1,7 +1,5 @@
 """A constraint for each kernel, as a file."""
 
-import json
-
 import keras
 
 from tf_admm import files
@@ -44,13 +42,7 @@ class Allocation(dict):
         Raises:
             ValueError: if it is no JSON object, or an entry is no constraint.
         """
-        with open(path) as file:
-            try:
-                record = json.load(file)
-            except json.JSONDecodeError as error:
-                raise ValueError(
-                    f"Expected JSON in {path}. Received: {error}"
-                ) from error
+        record = files.load_json(path)
         if not isinstance(record, dict):
             raise ValueError(
                 f"Expected a constraint for each key in {path}. Received: {record}"
@@ -67,7 +59,7 @@ def _described(value):
     if not isinstance(value, SetConstraint):
         return value
     name = keras.saving.get_registered_name(type(value)).removeprefix(PREFIX)
-    return {name: {key: _described(getattr(value, key)) for key in value.get_config()}}
+    return {name: {key: _described(v) for key, v in value.arguments().items()}}
 
 
 def _constraint(key, description):
@@ -92,6 +84,8 @@ def _built(value):
     """The inverse of `_described`."""
     if not isinstance(value, dict):
         return value
+    if "class_name" in value:
+        return keras.saving.deserialize_keras_object(value)
     ((name, arguments),) = value.items()
     cls = keras.saving.get_registered_object(name if ">" in name else PREFIX + name)
     if cls is None:

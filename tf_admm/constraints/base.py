@@ -60,12 +60,15 @@ class SetConstraint(keras.constraints.Constraint):
         (settled,) = self.settle([w])
         return self.restrict(w, settled)
 
+    def arguments(self):
+        """What it prints and is compared by: its config, sets in it as objects."""
+        return self.get_config()
+
     def __repr__(self):
-        names = list(self.get_config())
-        values = [_short(getattr(self, name)) for name in names]
-        others = [f"{name}={value}" for name, value in zip(names[1:], values[1:])]
-        arguments = values[:1] + others
-        return f"{type(self).__name__}({', '.join(arguments)})"
+        values = {name: _short(value) for name, value in self.arguments().items()}
+        others = [f"{name}={value}" for name, value in values.items()][1:]
+        shown = [*values.values()][:1] + others
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 class MaskConstraint(SetConstraint):

@@ -50,6 +50,9 @@ class Intersection(SetConstraint):
     def restrict(self, w, settled):
         return self.values.restrict(w, settled)
 
+    def arguments(self):
+        return {"pattern": self.pattern, "values": self.values}
+
     def get_config(self):
         return {
             "pattern": keras.saving.serialize_keras_object(self.pattern),

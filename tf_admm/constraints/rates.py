@@ -129,6 +129,9 @@ class BlockSparsity(RateConstraint):
     def get_config(self):
         return {**super().get_config(), "block": list(self.block)}
 
+    def arguments(self):
+        return {**super().arguments(), "block": self.block}
+
 
 class _AxisSparsity(RateConstraint):
     """Base of the block sets that need an input and an output axis."""

@@ -6,19 +6,23 @@ nested, shared, residual and subclassed models all work.
 
 import math
 
+import keras
 from keras import ops
 
 from tf_admm.structure import kinds
 
-#: Names under which Keras layers keep what can be pruned.
+#: Names under which Keras layers keep kernels. What has another name is pruned
+#: only when it is asked for by that name.
 PRUNABLE = (
     "kernel",
     "recurrent_kernel",
     "depthwise_kernel",
     "pointwise_kernel",
 )
-#: Pruned only when asked for by name.
-BY_NAME_ONLY = ("embeddings",)
+#: Never pruned, also where a bias or a scale has several axes.
+NEVER = ("bias", "gamma", "beta")
+#: What the files of the first release count. New names come after these.
+COUNTED_FIRST = (*PRUNABLE, "embeddings")
 
 
 class Kernel:
@@ -29,6 +33,8 @@ class Kernel:
         layer: the layer that owns it.
         paths: its structural paths, tuples of names: enclosing models, layer,
             sub-layers, variable. A shared layer has one for each place.
+        by_name_only: whether it is pruned only when asked for by name: embeddings,
+            and all that no Keras layer calls a kernel.
         axes: `(inputs, outputs)`, tuples of axes of the variable.
         shape: tuple, its shape in the order of Dense and Conv kernels,
             `(positions..., inputs, outputs)`, with one input in depthwise ones.
@@ -38,7 +44,8 @@ class Kernel:
         self.variable = variable
         self.layer = layer
         self.paths = []
-        self.axes = kinds.axes(layer, variable)
+        self.by_name_only = variable.name not in PRUNABLE
+        self.axes = kinds.axes(layer, variable, kernel=not self.by_name_only)
         inputs, outputs = self.axes
         inputs = tuple(axis for axis in inputs if axis not in outputs)
         taken = (*inputs, *outputs)
@@ -55,12 +62,15 @@ class Kernel:
         return "/".join(self.paths[0])
 
     @property
-    def by_name_only(self):
-        return self.variable.name in BY_NAME_ONLY
-
-    @property
     def size(self):
         return math.prod(self.shape)
+
+    def _first_depth(self, depth):
+        """How much of a path of this depth names the kernel at the least."""
+        if not self.by_name_only:
+            return 1
+        beside = any(v.name in PRUNABLE for v in own_variables(self.layer))
+        return depth if beside or depth == 1 else depth - 1
 
     def canonical(self, x):
         """A tensor of the variable's shape, in the order that `shape` has."""
@@ -75,26 +85,52 @@ class Kernel:
     def names(self):
         """All that a constraint key may be: names of layers, and paths.
 
-        What is pruned by name only goes by its own layer, not by those above.
+        What is pruned by name only goes by its own layer, not by those above; and
+        by its own path alone where the layer has kernels, which its name stands for.
         """
         for path in self.paths:
-            first = len(path) - 1 if self.by_name_only else 1
-            for depth in range(first, len(path)):
+            for depth in range(self._first_depth(len(path)), len(path)):
                 yield path[depth - 1]
                 yield "/".join(path[:depth])
             yield "/".join(path)
 
 
 def find(model):
-    """All `Kernel`s of `model`, each once, in the order of its layers."""
+    """All `Kernel`s of `model`, each once, in the order of its layers.
+
+    These are Keras' kernels and embeddings, and all other trainable variables of
+    floats with two or more axes that are no biases or normalisation scales.
+    """
+    return [
+        kernel
+        for kernel in _matrices(model)
+        if kernel.variable.name in COUNTED_FIRST or kernel.variable.trainable
+    ]
+
+
+def by_place(model):
+    """The same in the order that files count them in, with untrainable ones, too.
+
+    The kernels and embeddings that the first release knew come first, so that its
+    files still name the same ones.
+    """
+    return sorted(_matrices(model), key=lambda k: k.variable.name not in COUNTED_FIRST)
+
+
+def _matrices(model):
     found = {}
     for layer, path in walk(model):
         for variable in own_variables(layer):
             # A layer of one's own may call a vector so.
-            if variable.name in PRUNABLE + BY_NAME_ONLY and len(variable.shape) > 1:
+            if len(variable.shape) > 1 and _can_be_pruned(variable):
                 kernel = found.setdefault(id(variable), Kernel(variable, layer))
                 kernel.paths.append((*path, variable.name))
     return list(found.values())
+
+
+def _can_be_pruned(variable):
+    floats = keras.backend.is_float_dtype(variable.dtype)
+    return variable.name in COUNTED_FIRST or (floats and variable.name not in NEVER)
 
 
 def walk(layer, path=(), above=()):

@@ -1,11 +1,15 @@
 """Which kernel gets which constraint."""
 
+import difflib
 import re
 
 import keras
 
 from tf_admm.constraints import SetConstraint
 from tf_admm.constraints.sharing import together
+
+#: Paths that a message lists.
+MOST_LISTED = 12
 
 
 class Choice:
@@ -140,7 +144,8 @@ def check_keys(kernels, constraints, name):
             raise ValueError(
                 f"Expected each key of `{name}` to be the name or path of a layer "
                 "with a kernel, or a regular expression that matches one in full. "
-                f"Received: {key!r}, which matches none of {_listing(kernels)}"
+                f"Received: {key!r}, which matches none of them"
+                f"{_hint(key, kernels)}: {_listing(kernels)}"
             )
         if not any(_first_key(kernel, constraints) == key for kernel in covered):
             earlier = list(dict.fromkeys(_first_key(k, constraints) for k in covered))
@@ -182,5 +187,15 @@ def _check_shapes(choices):
             ) from None
 
 
+def _hint(key, kernels):
+    """The name or path that a key may be a misspelling of."""
+    names = dict.fromkeys(name for kernel in kernels for name in kernel.names())
+    close = difflib.get_close_matches(str(key), names, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
 def _listing(kernels):
-    return [kernel.path for kernel in kernels]
+    """The paths, the first of them if there are many."""
+    paths = [kernel.path for kernel in kernels]
+    rest = len(paths) - MOST_LISTED
+    return f"{paths[:MOST_LISTED]}{f' and {rest} more' if rest > 0 else ''}"

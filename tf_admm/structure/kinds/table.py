@@ -171,8 +171,19 @@ def _is_usual(layer):
     )
 
 
-def axes(layer, variable):
-    """`(inputs, outputs)`: the axes of a kernel."""
+def axes(layer, variable, kernel=True):
+    """`(inputs, outputs)`: the axes of a weight.
+
+    Args:
+        layer: the layer that holds it.
+        variable: the weight.
+        kernel: whether it has the name of a kernel. What is known of Keras' layers is
+            about these, not about what else may be in them, such as the factors of
+            `enable_lora`.
+    """
+    keras_own = next(c for c in type(layer).__mro__ if c in KINDS)
+    if not kernel and keras_own.__module__.startswith("keras."):
+        return Kind.axes(layer, variable)
     return _nearest(layer).axes(layer, variable)
 
 
