@@ -3,8 +3,8 @@
     python benchmarks/keywords.py
 
 The network of Zhang et al., 2017, arXiv:1711.07128, in the shape that MLPerf Tiny has
-it (49 x 10 inputs, 64 channels), on scikit-learn's digits stretched to that shape, since
-no audio comes with a package. Multiplications are cut to a half and a quarter by
+it (49 x 10 inputs, 64 channels), on scikit-learn's digits stretched to that shape: no
+audio comes with a package. Multiplications are cut to a half and a quarter by
 `allocate(structure="channels")`; each small network goes to TFLite with int8 inputs and
 outputs, as TFLite Micro needs it. Accuracy is on the 360 test images; the files take
 turns on one thread of this machine; the arena is an estimate (`ExportReport`).

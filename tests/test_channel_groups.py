@@ -89,6 +89,20 @@ def cut_out(x):
     return ops.expand_dims(x[:, 1:, 2], 1)
 
 
+def some_channels(x):
+    return layers.Concatenate()([x[..., 5:] * 2.0, ops.relu(x[:, :, :, :5])])
+
+
+def in_two(x):
+    first, second = ops.split(x, 2, axis=-1)
+    return first * ops.sigmoid(second)
+
+
+def in_rows(x):
+    first, second = ops.split(x, [4], axis=1)
+    return first[:, :4] + second[:, 1:]
+
+
 def depthwise_norm(x):
     x = layers.DepthwiseConv2D(3, padding="same", name="dw")(x)
     return layers.LayerNormalization(epsilon=1e-6)(x)
@@ -147,6 +161,9 @@ IMAGES = {
     "over_places": (over_places, {"a": 8, "b": 8}),
     "reshaped": (reshaped, {"a": 8, "b": 8}),
     "cut_out": (cut_out, {"a": 8, "b": 8}),
+    "some_channels": (some_channels, {"a": 8, "b": 8}),
+    "in_two": (in_two, {"a": 4, "b": 8}),
+    "in_rows": (in_rows, {"a": 8, "b": 8}),
     "depthwise_norm": (depthwise_norm, {"a": 8, "b": 8}),
     "group_norm": (lambda x: layers.GroupNormalization(4)(x), {"a": 8, "b": 8}),
     "rms_norm": (lambda x: layers.RMSNormalization()(x), {"a": 8, "b": 8}),
@@ -384,6 +401,20 @@ def spots(part):
     """Entries of a kernel besides its inputs and outputs."""
     shape = part.variable.shape
     return int(np.prod(shape)) // (shape[-1] * shape[-2])
+
+
+@pytest.mark.parametrize("case", ["depthwise_norm", "attention", "rms_norm"])
+def test_what_is_shrunk_is_shrunk_again(case):
+    """Also where zeros are put back before a normalisation."""
+    model = made(CASES[case][0])
+    x = inputs_of(model)
+    for dead in ([0, 1], [2]):
+        group = tf_admm.channel_groups(model, verbose=0).named("a")
+        kill(group, dead)
+        expected = np.array(model(x))
+        model, _ = tf_admm.shrink(model)
+        np.testing.assert_allclose(np.array(model(x)), expected, atol=1e-5)
+    assert tf_admm.channel_groups(model, verbose=0).named("a").channels == 5
 
 
 def test_a_small_model_is_saved_and_trained(tmp_path):

@@ -130,6 +130,8 @@ OPERATIONS = {
     "Transpose": shapes.Transposed,
     **dict.fromkeys(("ExpandDims", "Squeeze"), shapes.Lengthened),
     "GetItem": shapes.Sliced,
+    "Pad": shapes.Padded,
+    "Split": shapes.Divided,
 }  # fmt: skip
 
 
