@@ -90,7 +90,7 @@ def cut_out(x):
 
 
 def some_channels(x):
-    return layers.Concatenate()([x[..., 5:] * 2.0, ops.relu(x[:, :, :, :5])])
+    return layers.Concatenate()([x[..., 4:] * 2.0, ops.relu(x[:, :, :, :4])])
 
 
 def in_two(x):
