@@ -91,7 +91,7 @@ def measure(case, seed):
     if "speed" in report:
         return
     dense = load(mnist.dense("resnet8_dense", seed, data_path=FLAGS.cifar_path))
-    small, shrunk = tf_admm.shrink(load(paths["save_path"]))
+    small, shrunk = tf_admm.shrink(load(paths["save_path"]), verbose=0)
     with tempfile.TemporaryDirectory() as folder:
         files = {
             name: tf_admm.export.to_tflite(model, f"{folder}/{name}.tflite")

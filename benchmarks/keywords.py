@@ -92,7 +92,7 @@ def pruned(dense, share, train, validation):
     epochs = FLAGS.admm_epochs + FLAGS.retrain_epochs
     callbacks = [tf_admm.ADMMCallback(FLAGS.admm_epochs)]
     admm.fit(*train, 32, epochs, verbose=2, callbacks=callbacks)
-    return tf_admm.shrink(model)[0]
+    return tf_admm.shrink(model, verbose=0)[0]
 
 
 def exported(model, folder, name, x):

@@ -52,7 +52,7 @@ def one(seed):
     if difference(expected, outputs(by_hand, x)) > 1e-5:
         raise RuntimeError(f"Expected two graphs that agree. Received: seed {seed}")
     start = time.process_time()
-    small, _ = tf_admm.shrink(model, samples=x)
+    small, _ = tf_admm.shrink(model, samples=x, verbose=0)
     seconds = time.process_time() - start
     equal = difference(expected, outputs(small, x)) <= 1e-5
     return found, equal, small.count_params() <= by_hand.count_params(), seconds

@@ -143,7 +143,7 @@ def shrunk(model, x):
 
     groups = tf_admm.channel_groups(model, samples=x, verbose=0)
     start = time.process_time()
-    small, report = tf_admm.shrink(model, samples=x)
+    small, report = tf_admm.shrink(model, samples=x, verbose=0)
     seconds = time.process_time() - start
     # Each kernel that makes a group's channels, as many as were not asked for.
     missed = []

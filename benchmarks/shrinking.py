@@ -121,7 +121,7 @@ MODELS = {
 def row(name, make):
     keras.utils.set_random_seed(FLAGS.seed)
     model = make()
-    small, report = tf_admm.shrink(model)
+    small, report = tf_admm.shrink(model, verbose=0)
     x = [keras.random.normal((32, *tensor.shape[1:])) for tensor in model.inputs]
     expected, found = (np.array(m(x, training=False)) for m in (model, small))
     difference = np.abs(expected - found).max() / np.abs(expected).max()

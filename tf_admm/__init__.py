@@ -11,6 +11,7 @@ from tf_admm.allocation import Allocation
 from tf_admm.allocation import allocate
 from tf_admm.reporting import DeploymentReport
 from tf_admm.reporting import report
+from tf_admm.shrinking import ShrinkReport
 from tf_admm.shrinking import shrink
 from tf_admm.structure import kinds
 from tf_admm.structure.groups import ChannelGroup
@@ -29,6 +30,7 @@ __all__ = [
     "ChannelGroup",
     "ChannelGroups",
     "DeploymentReport",
+    "ShrinkReport",
     "__version__",
     "allocate",
     "channel_groups",

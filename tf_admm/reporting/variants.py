@@ -57,7 +57,7 @@ def made(model, representative, folder):
     """
     paths, failed, plans = [], {}, _plans(model, representative)
     try:
-        small, _ = shrinking.shrink(model)
+        small, _ = shrinking.shrink(model, verbose=0)
         plans |= _plans(small, representative, "shrunk ")
     except (RuntimeError, ValueError) as error:
         failed["shrunk"] = str(error)

@@ -1,11 +1,14 @@
 """A model without its dead units, computing the same."""
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
 from rich.table import Table
 
+from tf_admm.printing import Printed
+from tf_admm.printing import shown
 from tf_admm.shrinking import graph
 from tf_admm.shrinking.rebuilding import rebuilt
 from tf_admm.structure import kernels
@@ -22,8 +25,8 @@ SAMPLES = 2
 OPEN_SIZES = (32, 16, 8, 4, 64)
 
 
-@dataclasses.dataclass(frozen=True)
-class ShrinkReport:
+@dataclasses.dataclass(frozen=True, repr=False)
+class ShrinkReport(Printed):
     """What `shrink` has done.
 
     Attributes:
@@ -56,7 +59,9 @@ class ShrinkReport:
         return table
 
 
-def shrink(model, samples=None):
+def shrink(
+    model: keras.Model, samples: Any = None, *, verbose: int = 1
+) -> tuple[keras.Model, ShrinkReport]:
     """Make a plain Keras model without the channels that are dead in this one.
 
     A channel is dead if nothing that is live depends on it, or if it is the same
@@ -76,6 +81,7 @@ def shrink(model, samples=None):
         model: a built functional or sequential model.
         samples: inputs to compare both models on, in the structure of the model's
             inputs; random ones if `None`.
+        verbose: 0 to print nothing.
 
     Returns:
         `(small, report)`: the new model, not compiled, and a `ShrinkReport`.
@@ -92,7 +98,7 @@ def shrink(model, samples=None):
     >>> kernel, bias = model.layers[0].get_weights()
     >>> kernel[:, :6] = 0.0
     >>> model.layers[0].set_weights([kernel, bias])
-    >>> small, report = tf_admm.shrink(model)
+    >>> small, report = tf_admm.shrink(model, verbose=0)
     >>> small.layers[0].units
     2
     """
@@ -109,7 +115,7 @@ def shrink(model, samples=None):
         stopped=found.stopped(),
         max_difference=difference,
     )
-    return small, report
+    return small, shown(report, verbose)
 
 
 def _difference(model, small, samples):

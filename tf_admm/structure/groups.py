@@ -130,7 +130,9 @@ def _paths(parts):
     return ", ".join(paths[:SHOWN] + more)
 
 
-def channel_groups(model, *, samples=None, verbose=1):
+def channel_groups(
+    model: keras.Model, *, samples: Any = None, verbose: int = 1
+) -> ChannelGroups:
     """Find which channels of a model live and die together, and print them.
 
     A channel is an index of the last axis of a tensor. Add, Multiply, depthwise

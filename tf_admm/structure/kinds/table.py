@@ -202,7 +202,7 @@ def _nearest(layer):
     return next(KINDS[c] for c in type(layer).__mro__ if c in KINDS)
 
 
-def register_layer(layer_class, kind):
+def register_layer(layer_class: type, kind: type) -> None:
     """Tell the package what a layer of your own does to its channels.
 
     The layer can then be pruned by channels, shrunk, and counted like those of Keras.
