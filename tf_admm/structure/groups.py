@@ -92,20 +92,20 @@ class ChannelGroups(Printed, list):
     """All `ChannelGroup`s of a model, in its order."""
 
     def __rich__(self):
-        table = Table("group", title="Channel groups")
-        for name in ("channels", "MACs each", "bytes each"):
+        table = Table(title="Channel groups")
+        table.add_column("group", overflow="fold")
+        for name in ("channels", "MACs each", "bytes each", "members"):
             table.add_column(name, justify="right")
-        table.add_column("made by", overflow="fold")
         table.add_column("read by", overflow="fold")
-        table.add_column("stays because it is", overflow="fold")
+        table.add_column("can't be pruned:", overflow="fold")
         for group in self:
             table.add_row(
                 group.name,
                 f"{group.channels:,}",
                 "-" if group.macs is None else f"{group.macs:,}",
                 f"{group.bytes:,}",
-                _paths(group.producers),
-                _paths(group.consumers),
+                f"{len(group.producers) + len(group.consumers)}",
+                _layers(group.consumers),
                 group.why or "",
             )
         return table
@@ -120,14 +120,11 @@ class ChannelGroups(Printed, list):
         return [group for group in self if group.why is None]
 
 
-#: Weights of a group that its row names.
-SHOWN = 4
-
-
-def _paths(parts):
-    paths = list(dict.fromkeys(part.path for part in parts))
-    more = [f"and {len(paths) - SHOWN} more"] if len(paths) > SHOWN else []
-    return ", ".join(paths[:SHOWN] + more)
+def _layers(parts):
+    """The layers of these weights: the first, and how many more."""
+    paths = dict.fromkeys(part.path.rpartition("/")[0] for part in parts)
+    first, *more = paths or [""]
+    return f"{first} + {len(more)}" if more else first
 
 
 def channel_groups(

@@ -1,6 +1,7 @@
 """What an activation makes of constants."""
 
 import functools
+import warnings
 
 import keras
 import numpy as np
@@ -19,13 +20,18 @@ def is_elementwise(layer):
 def _is_elementwise(function):
     """Whether it makes the same of numbers in one sample and of samples of one."""
     try:
-        row, column = (
-            keras.ops.convert_to_numpy(function(keras.ops.convert_to_tensor(x))).ravel()
-            for x in (TRIED[None, :], TRIED[:, None])
-        )
+        with warnings.catch_warnings():
+            # Keras wonders at a softmax of one number.
+            warnings.simplefilter("ignore")
+            row, column = (_of(function, x) for x in (TRIED[None], TRIED[:, None]))
     except Exception:  # noqa: BLE001, whatever a function of one's own raises
         return False
     return row.shape == column.shape and np.allclose(row, column, atol=1e-6)
+
+
+def _of(function, x):
+    y = function(keras.ops.convert_to_tensor(x))
+    return keras.ops.convert_to_numpy(y).ravel()
 
 
 def activated(activation, constants):
