@@ -381,3 +381,79 @@ def test_the_report_prints(capsys):
 def test_subclassed_models_are_refused():
     with pytest.raises(ValueError, match="functional or sequential model.*Subclassed"):
         tf_admm.shrink(models.subclassed().model)
+
+
+# Layers in which nothing changes.
+
+
+class NoConfig(layers.Layer):
+    """A layer that can't be made again from its config."""
+
+    def __init__(self, function, **kwargs):
+        super().__init__(**kwargs)
+        self.function = function
+
+    def build(self, shape):
+        self.offset = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    def call(self, x):
+        return self.function(x) + self.offset
+
+
+def statistics():
+    x = np.random.default_rng(0).normal(3, 2, (64, 5)).astype("float32")
+    layer = layers.Normalization()
+    layer.adapt(x)
+    return layer
+
+
+CARRIED = {
+    "normalization": statistics,
+    "lambda": lambda: layers.Lambda(lambda x: keras.ops.flip(x, axis=-1) * 2.0),
+    "no_config": lambda: NoConfig(lambda x: x[:, ::-1]),
+    "discretization": lambda: layers.Rescaling([1.0, 2, 3, 4, 5], offset=0.5),
+}
+
+
+@pytest.mark.parametrize("make", CARRIED.values(), ids=list(CARRIED))
+def test_other_layers_are_carried_over_exactly(make):
+    inputs = keras.Input((5,))
+    x = layers.Dense(8, "relu", name="a")(make()(inputs))
+    model = keras.Model(inputs, layers.Dense(2, name="b")(x))
+    kill(model.get_layer("a"), [0, 3, 5], 0.0)
+    small, report = check(model)
+    assert report.units["a/kernel"] == (5, 8)
+    assert report.max_difference < 1e-5
+
+
+def test_a_small_model_drops_out_in_training():
+    model = through(
+        layers.Dense(64, "relu", name="a"),
+        layers.Dropout(0.5),
+        layers.Dense(64, name="b"),
+        shape=(8,),
+    )
+    kill(model.get_layer("a"), [0, 1], 0.0)
+    small, _ = check(model)
+    x = np.ones((4, 8), "float32")
+    assert np.abs(small(x, training=True) - small(x, training=False)).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["super_resolution", "tokens"])
+def test_sizes_that_are_open(name):
+    import test_channel_groups as graphs
+
+    build, sizes = graphs.CASES[name]
+    model = graphs.made(build)
+    groups = tf_admm.channel_groups(model, verbose=0)
+    assert all(group.macs is None for group in groups)
+    samples = graphs.inputs_of(model, size=5)
+    groups = tf_admm.channel_groups(model, samples=samples, verbose=0)
+    assert all(group.macs is not None for group in groups)
+    first = groups.named(next(iter(sizes)))
+    graphs.kill(first, [0, 1])
+    small, _ = tf_admm.shrink(model, verbose=0)
+    assert small.input_shape == model.input_shape
+    for size in (4, 9):
+        x = graphs.inputs_of(model, size=size)
+        np.testing.assert_allclose(np.array(small(x)), np.array(model(x)), atol=1e-5)

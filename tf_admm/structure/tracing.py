@@ -84,7 +84,7 @@ def trace(model):
     inputs = symbolic_inputs(model)
     recorder = _Recorder()
     with float32_compute(model), recorder.recording():
-        outputs = recorder.opened(model, (inputs,), {"training": UNSAID})
+        outputs = recorder.opened(model, (inputs,), {})
     roots = _needed(recorder.calls, tensors(outputs))
     return Trace(roots, inputs, outputs)
 
@@ -112,16 +112,6 @@ def tensors(structure):
     """The symbolic tensors in a structure, flat."""
     flat = keras.tree.flatten(structure)
     return [x for x in flat if isinstance(x, keras.KerasTensor)]
-
-
-class _Unsaid:
-    """Stands for a `training` argument that nobody gave; false, as at inference."""
-
-    def __bool__(self):
-        return False
-
-
-UNSAID = _Unsaid()
 
 
 class _Recorder:
@@ -211,7 +201,6 @@ def _said(args, kwargs):
         key: value
         for key, value in kwargs.items()
         if not (isinstance(value, keras.KerasTensor) and id(value) in made)
-        and value is not UNSAID
     }
 
 
