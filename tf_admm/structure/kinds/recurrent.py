@@ -47,7 +47,7 @@ class Recurrent(Kind):
         activation = getattr(self.layer.activation, "__name__", "")
         plain = (
             len(self.call.args) == len(self.call.outputs) == 1
-            and set(self.call.kwargs) <= {"mask"}
+            and set(self.call.kwargs) <= {"mask", "training"}
             and not self.layer.stateful
             and activation in ZERO_AT_ZERO
         )
