@@ -42,7 +42,7 @@ class ADMMCallback(keras.callbacks.Callback):
             compiled one.
     """
 
-    def __init__(self, admm_epochs, update_freq="epoch"):
+    def __init__(self, admm_epochs: int, update_freq: int | str = "epoch"):
         super().__init__()
         if not isinstance(admm_epochs, numbers.Integral) or admm_epochs < 1:
             raise ValueError(

@@ -39,16 +39,17 @@ class FrozenZeros(keras.constraints.Constraint):
         )
 
 
-def freeze_sparsity(model):
+def freeze_sparsity(model: keras.Model) -> keras.Model:
     """Keep the zeros of a plain Keras model zero through any later `fit`.
 
-    Each kernel gets, as its variable's constraint, a mask of the zeros that it
-    has now, after the constraint of its own; the optimizer applies it after every
-    step, so neither momentum nor decay can move a zero. So do biases, gamma and
-    beta of channels that are 0.0 in all that makes them. It stays with the
-    variable: build another model on these layers, and they keep it (one that was
-    fitted before has to be compiled again). The model saves and loads as before; call
-    this again after loading.
+    Each kernel gets a mask of the zeros that it has now, as its variable's constraint,
+    after the constraint of its own. The optimizer applies it after every step, so
+    neither momentum nor decay can move a zero. The same goes for biases, gamma and beta
+    of channels that are 0.0 in all that makes them.
+
+    The mask stays with the variable: build another model on these layers, and they keep
+    it (one that was fitted before has to be compiled again). The model saves and loads
+    as before; call this again after loading.
 
     An optimizer with `use_ema=True` writes averages of the weights over them as
     `fit` ends, without asking the constraints: call this again after `fit`, which

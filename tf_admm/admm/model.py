@@ -1,6 +1,7 @@
 """The model that is trained by ADMM."""
 
 import warnings
+from typing import Any
 
 import keras
 from keras import ops
@@ -24,47 +25,72 @@ from tf_admm.structure import members
 class ADMMModel(tensorflow.Trainer, keras.Model):
     """Prunes a Keras model by ADMM: compile it, fit it, take its `.model`.
 
-    Minimises `f(W, b)` subject to `W_i in S_i`, by the three updates
+    ADMM minimises `f(W, b)` subject to `W_i in S_i`, by three updates:
 
         W <- argmin_W f(W) + sum_i rho/2 ||W_i - Z_i + U_i||_F^2
         Z_i <- Pi_{S_i}(W_i + U_i)
         U_i <- U_i + W_i - Z_i
 
-    of which `train_step` does the first, by the compiled optimizer, and
-    `dual_update`, which `ADMMCallback` calls, the others. `finalize` then
-    keeps the weights in the last Z-step's index set and starts retraining,
-    in which no other weight can become nonzero. Biases and normalisation
-    scales are neither penalised nor pruned, but for those of pruned channels
-    (`GroupSparsity`).
+    `train_step` is the first, by the compiled optimizer. `dual_update`, which
+    `ADMMCallback` calls, is the others. `finalize` then keeps the weights in the last
+    Z-step's index set and starts retraining: no other weight can become nonzero.
+    Biases and normalisation scales are neither penalised nor pruned, but for those of
+    pruned channels (`GroupSparsity`).
 
-    All that a run is lives in non-trainable variables (z, u, settled, rho,
-    phase, counters), so `.keras` files, `save_weights`, `ModelCheckpoint` and
-    `BackupAndRestore` carry it whole, dropout seeds included. `loss` and
-    `val_loss` stay the task's.
+    The whole run lives in non-trainable variables (z, u, settled, rho, phase,
+    counters). So `.keras` files, `save_weights`, `ModelCheckpoint` and
+    `BackupAndRestore` carry it, dropout seeds included. `loss` and `val_loss` stay the
+    task's.
 
     Args:
-        model: a built Keras model, functional, sequential or subclassed. It
-            is trained in place, and stays a plain Keras model. Its own
-            regularizers, constraints and added losses count as ever. Fine-tune
-            a pruned model through this wrapper: `fit` on the plain model would
-            regrow the zeros.
-        constraints: dict from layer names, structural paths or regular
-            expressions (matched in full) to constraints, `None` to leave a layer
-            alone, or functions from a kernel to one of these; a kernel's own full
-            path counts, or else the first match. Or one constraint or function for
-            every prunable kernel. Kernels that get the same object share it.
+        model: a built Keras model, functional, sequential or subclassed. It is trained
+            in place, and stays a plain Keras model. Its own regularizers, constraints
+            and added losses count as ever. Fine-tune a pruned model through this
+            wrapper: `fit` on the plain model would regrow the zeros.
+        constraints: a constraint for each kernel:
+
+            - a dict. Keys are layer names, structural paths, or regular expressions
+              matched in full; a kernel's own full path counts, or else the first key
+              that matches. Values are constraints, `None` to leave a layer alone, or
+              functions from a kernel to one of these.
+            - one constraint, or one function, for every prunable kernel.
+
+            Kernels that get the same object share it. `GroupSparsity` goes to the
+            channel groups that the matched kernels make.
         rho: a number, or a `tf_admm.schedules.Schedule`.
 
     Raises:
         RuntimeError: if the backend is not TensorFlow.
-        ValueError: if the model is not a built Keras model, brings a training
-            step of its own, was built in another `tf.distribute` scope, or if
-            a constraint key matches nothing that can be pruned.
+        ValueError: if the model is not a built Keras model, brings a training step of
+            its own, or was built in another `tf.distribute` scope; if a constraint key
+            matches nothing that can be pruned.
+
+    Example:
+
+    >>> model = keras.Sequential([
+    ...     keras.Input((8,)),
+    ...     keras.layers.Dense(16, "relu", name="hidden"),
+    ...     keras.layers.Dense(2, name="head"),
+    ... ])
+    >>> admm = tf_admm.ADMMModel(model, {"hidden": tf_admm.constraints.Sparsity(0.75)})
+    >>> admm.compile("adam", "mse")
+    >>> history = admm.fit(
+    ...     np.ones((32, 8)), np.ones((32, 2)), epochs=3, verbose=0,
+    ...     callbacks=[tf_admm.ADMMCallback(admm_epochs=2)],
+    ... )
+    >>> int(np.count_nonzero(model.get_layer("hidden").kernel.numpy()))
+    32
 
     Reference: Zhang et al., 2018, arXiv:1804.03294.
     """
 
-    def __init__(self, model, constraints, rho=1e-3, **kwargs):
+    def __init__(
+        self,
+        model: keras.Model,
+        constraints: Any,
+        rho: float | schedules.Schedule = 1e-3,
+        **kwargs: Any,
+    ):
         schedule = schedules.get(rho)
         checks.check_backend()
         checks.check_model(model)
@@ -84,22 +110,22 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         self.built = True
 
     @property
-    def phase(self):
+    def phase(self) -> str:
         """`"dense"`, `"admm"` or `"retraining"`."""
         return progress.PHASES[progress.value(self._progress.phase)]
 
     @property
-    def rho(self):
+    def rho(self) -> float:
         """rho in force, a float."""
         return progress.value(self._progress.rho)
 
     @property
-    def steps_since_update(self):
+    def steps_since_update(self) -> int:
         """W-steps since the last update of Z and U."""
         return progress.value(self._progress.steps)
 
     @property
-    def epoch(self):
+    def epoch(self) -> int:
         """The epoch that last began, as `ADMMCallback` notes it."""
         return progress.value(self._progress.epoch)
 
@@ -108,7 +134,7 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         self._progress.epoch.assign(epoch)
 
     @property
-    def residuals(self):
+    def residuals(self) -> dict[str, float]:
         """Residuals of the last update, a dict of floats.
 
         Over all constrained kernels: `admm_primal = ||W - Z||`, `admm_dual =
@@ -163,14 +189,14 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
 
     # The updates of Z and U.
 
-    def begin(self):
+    def begin(self) -> None:
         """Start ADMM: `Z <- Pi(W)`, `U <- 0`, `rho <- schedule(0)`."""
         self._check_finite()
         self._slots.z_step()
         self._progress.rho.assign(self.schedule(0.0))
         self._progress.enter(ADMM)
 
-    def dual_update(self, t=1.0):
+    def dual_update(self, t: float = 1.0) -> None:
         """`Z <- Pi(W + U)`, `U <- U + W - Z`, then `rho <- schedule(t)`.
 
         When rho changes, U is rescaled so that `rho * U` stays.
@@ -204,15 +230,15 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
             slot.u.assign(updates.rescale_dual(slot.u, self.rho, rho))
         self._progress.rho.assign(rho)
 
-    def finalize(self):
+    def finalize(self) -> None:
         """End ADMM: `W <- W * mask`, `U <- 0`, `rho <- 0`; then retrain.
 
-        The mask is the index set of the last Z-step, one more of which is made
-        if any W-step followed it; it holds exactly as many entries as the
-        constraint says, also where some are 0.0. Of sets that are no masks, W takes
+        The mask is the index set of the last Z-step. Another Z-step is made first if
+        any W-step followed the last. The mask holds exactly as many entries as the
+        constraint says, also where some are 0.0. For sets that are no masks, W takes
         the levels or clusters of that Z, and retraining moves their scales or
-        centroids. Before ADMM has begun this is
-        one-shot magnitude pruning. In retraining it changes nothing.
+        centroids. Before ADMM has begun this is one-shot magnitude pruning. In
+        retraining it changes nothing.
 
         Raises:
             ValueError: if a kernel is not finite; nothing has changed then.

@@ -25,9 +25,11 @@ class Intersection(SetConstraint):
 
     Example:
 
-    >>> tf_admm.constraints.Intersection(
-    ...     tf_admm.constraints.Sparsity(0.95), tf_admm.constraints.Levels.binary()
+    >>> both = tf_admm.constraints.Intersection(
+    ...     tf_admm.constraints.Sparsity(0.5), tf_admm.constraints.Levels.binary()
     ... )
+    >>> np.array(both(np.array([[1.0, -3.0, 2.0, 0.5]]))).tolist()
+    [[0.0, -2.5, 2.5, 0.0]]
 
     Reference: ADMM-NN, Ren et al., 2019, arXiv:1812.11677.
     """

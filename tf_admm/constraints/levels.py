@@ -45,8 +45,9 @@ class Levels(ValueConstraint):
 
     Example:
 
-    >>> tf_admm.constraints.Levels.ternary()(np.array([[1.0, -3.0, 2.6, 0.2]]))
-    [0., -2.8, 2.8, 0.]
+    >>> ternary = tf_admm.constraints.Levels.ternary()
+    >>> np.round(np.array(ternary(np.array([[1.0, -3.0, 2.6, 0.2]]))), 3).tolist()
+    [[0.0, -2.8, 2.8, 0.0]]
 
     References: Leng et al., 2018, arXiv:1707.09870 (alternating least squares);
     ADMM-NN, Ren et al., 2019, arXiv:1812.11677.

@@ -28,8 +28,9 @@ class NMSparsity(MaskConstraint):
 
     Example:
 
-    >>> tf_admm.constraints.NMSparsity(2, 4, axis=0)(np.array([1.0, -3.0, 2.0, 0.5]))
-    [0., -3., 2., 0.]
+    >>> two_of_four = tf_admm.constraints.NMSparsity(2, 4, axis=0)
+    >>> np.array(two_of_four(np.array([1.0, -3.0, 2.0, 0.5]))).tolist()
+    [0.0, -3.0, 2.0, 0.0]
     """
 
     def __init__(self, n, m, axis=-2):

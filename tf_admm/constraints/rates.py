@@ -76,8 +76,9 @@ class Sparsity(RateConstraint):
 
     Example:
 
-    >>> tf_admm.constraints.Sparsity(0.5)(np.array([1.0, -3.0, 2.0, 0.5]))
-    [0., -3., 2., 0.]
+    >>> half = tf_admm.constraints.Sparsity(0.5)
+    >>> np.array(half(np.array([1.0, -3.0, 2.0, 0.5]))).tolist()
+    [0.0, -3.0, 2.0, 0.0]
 
     Reference: Zhang et al., 2018, arXiv:1804.03294, section 3.
     """
@@ -88,7 +89,7 @@ class Sparsity(RateConstraint):
 
 @keras.saving.register_keras_serializable(package="tf_admm")
 class BlockSparsity(RateConstraint):
-    """Sparsity in blocks, the fraction `sparsity` of which is zero.
+    """Sparsity in blocks: the fraction `sparsity` of them is zero.
 
     Args:
         sparsity: float in [0, 1], the fraction of zero blocks.
