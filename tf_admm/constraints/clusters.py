@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from tf_admm.constraints import blocks
 from tf_admm.constraints.base import ValueConstraint
 from tf_admm.constraints.base import positive
 from tf_admm.constraints.base import wide
@@ -12,10 +13,12 @@ from tf_admm.constraints.base import wide
 RUNS = 512
 #: Clusters must be of several runs each, and a code no more than a byte.
 MOST = 256
+#: Weights that are sorted, about; of larger kernels a sample.
+SORTED = 2**15
 #: Over the weights, for a mean of millions to be right to the last digit.
-PASSES = 3
-#: Rounds of Lloyd's algorithm after it.
-ROUNDS = 4
+PASSES = 2
+#: Rounds of Lloyd's algorithm after it: over the sample, and over all weights.
+QUICK, ROUNDS = 16, 8
 
 
 @keras.saving.register_keras_serializable(package="tf_admm")
@@ -24,8 +27,11 @@ class Clusters(ValueConstraint):
 
     The nearest member is k-means in one dimension, in which clusters are runs of
     the sorted weights. It is found by dynamic programming, exactly for up to 512
-    weights; in larger kernels over 512 runs of sorted weights, followed by rounds
-    of Lloyd's algorithm over all.
+    weights; in larger kernels over 512 runs of sorted weights (of about 2^15 of them,
+    or a 64th), followed by rounds of Lloyd's algorithm, the last of them over all.
+
+    The weights are worked on in blocks, so that no more than three times the memory
+    of the kernel is needed beside it.
 
     Retraining keeps the clusters and moves the centroids.
 
@@ -48,38 +54,62 @@ class Clusters(ValueConstraint):
 
     def codes(self, w, among):
         flat, inside = ops.reshape(wide(w), (-1,)), ops.reshape(among, (-1,))
-        centroids = self._start(flat, inside)
+        every = _every(flat.shape[0], w.shape[-1])
+        sample = flat[every], inside[every]
+        centroids = self._start(*sample)
+        if every.step > 1:
+            for _ in range(QUICK):
+                centroids = self._lloyd(*sample, centroids)
         for _ in range(ROUNDS):
-            codes = _assign(flat, inside, centroids)
-            means = self._means(flat, codes)[1:]
-            # An empty cluster stays where it is.
-            filled = self._counts(codes)[1:] > 0
-            centroids = ops.sort(ops.where(filled, means, centroids))
-        codes = _assign(flat, inside, centroids)
-        return ops.cast(ops.reshape(codes, w.shape), w.dtype)
+            centroids = self._lloyd(flat, inside, centroids)
+        codes = blocks.joined(
+            [
+                ops.cast(_assign(flat[piece], inside[piece], centroids), w.dtype)
+                for piece in _pieces(flat)
+            ]
+        )
+        return ops.reshape(codes, w.shape)
 
     def restrict(self, w, settled):
-        codes = ops.cast(ops.reshape(settled, (-1,)), "int32")
-        means = self._means(ops.reshape(wide(w), (-1,)), codes)
-        return ops.cast(ops.reshape(ops.take(means, codes), w.shape), w.dtype)
+        flat, codes = ops.reshape(wide(w), (-1,)), ops.reshape(settled, (-1,))
+        means = ops.zeros((self.clusters + 1,), dtype=flat.dtype)
+        # Sums of many are rounded; the next pass adds up what this one left.
+        for _ in range(PASSES):
+            sums, counts = self._sums(
+                (flat[piece], _whole(codes[piece]), means) for piece in _pieces(flat)
+            )
+            means = means + sums / ops.maximum(counts, 1)
+            # Code 0 is no cluster.
+            means = ops.where(ops.arange(self.clusters + 1) > 0, means, 0)
+        means = ops.cast(means, w.dtype)
+        parts = [ops.take(means, _whole(codes[piece])) for piece in _pieces(flat)]
+        return ops.reshape(blocks.joined(parts), w.shape)
+
+    def _lloyd(self, flat, inside, centroids):
+        """A round of Lloyd's algorithm: each centroid to the mean of its cluster."""
+        means = ops.concatenate([ops.zeros_like(centroids[:1]), centroids])
+        sums, counts = self._sums(
+            (flat[piece], _assign(flat[piece], inside[piece], centroids), means)
+            for piece in _pieces(flat)
+        )
+        # An empty cluster stays where it is.
+        moved = centroids + sums[1:] / ops.maximum(counts[1:], 1)
+        return ops.sort(moved)
+
+    def _sums(self, parts):
+        """Of each code, what its weights are beyond its mean in sum, and how many."""
+        number = self.clusters + 1
+        pairs = [
+            (
+                ops.segment_sum(x - ops.take(means, codes), codes, num_segments=number),
+                ops.segment_sum(ops.ones_like(x), codes, num_segments=number),
+            )
+            for x, codes, means in parts
+        ]
+        return [sum(pair) for pair in zip(*pairs)]
 
     def get_config(self):
         return {"clusters": self.clusters}
-
-    def _means(self, flat, codes):
-        """The mean of each cluster; that of code 0, which is no cluster, is 0.0."""
-        counts = ops.cast(ops.maximum(self._counts(codes), 1), flat.dtype)
-        means = ops.zeros_like(counts)
-        # Sums of many are rounded; the next pass adds up what this one left.
-        for _ in range(PASSES):
-            rest = flat - ops.take(means, codes)
-            sums = ops.segment_sum(rest, codes, num_segments=self.clusters + 1)
-            means = means + sums / counts
-        return ops.where(ops.arange(self.clusters + 1) > 0, means, 0)
-
-    def _counts(self, codes):
-        ones = ops.ones_like(codes)
-        return ops.segment_sum(ones, codes, num_segments=self.clusters + 1)
 
     def _start(self, flat, inside):
         """Centroids of the best cut of the sorted weights into runs of runs."""
@@ -99,6 +129,19 @@ class Clusters(ValueConstraint):
         n, s = ops.take(n, cuts), ops.take(s, cuts)
         n, s = n[1:] - n[:-1], s[1:] - s[:-1]
         return ops.sort(s / ops.maximum(n, 1) + middle)
+
+
+def _every(count, period):
+    """The sample that is sorted, as a slice of the weights."""
+    return blocks.every(count, max(SORTED, count // blocks.PARTS), period)
+
+
+def _pieces(flat):
+    return blocks.rows((flat.shape[0], 1))
+
+
+def _whole(codes):
+    return ops.cast(codes, "int32")
 
 
 def _before(x):

@@ -1,21 +1,23 @@
 """Quantisation levels with a free scale."""
 
+import functools
 import math
 
 import keras
 from keras import ops
 
+from tf_admm.constraints import blocks
 from tf_admm.constraints.base import ValueConstraint
 from tf_admm.constraints.base import positive
 from tf_admm.constraints.base import wide
-from tf_admm.constraints.selection import unit_scale
+from tf_admm.constraints.scales import Magnitudes
+from tf_admm.constraints.scales import ratio
+from tf_admm.constraints.scales import total
 
-#: Candidates of the exact search for the scale; of larger kernels it looks at a
-#: sample.
-CANDIDATES = 2**20
-#: Weights of a column that the sample holds at least.
-ROWS = 1024
-#: Rounds of alternating least squares after it.
+#: Weights of a column that a search over a grid looks at, about, and of a lone one;
+#: and how many of the largest are always among them, since these may be cut.
+ROWS, LONE, LARGEST = 2**12, 2**17, 2**8
+#: Rounds of alternating least squares over all weights after it.
 ROUNDS = 4
 
 
@@ -29,10 +31,12 @@ class Levels(ValueConstraint):
     scale is `<w, q> / <q, q>`. Which of the finitely many q is best is found
     exactly, by following the scale down from infinity: q changes where
     `|w_i| / scale` passes the middle of two levels, and the distance is least
-    where `<w, q>^2 / <q, q>` is largest. In kernels with more than 2^20 such
-    places, of a sample. Rounds of alternating least squares over all follow, from
-    there and from the scale that makes the largest level the largest weight; the
-    better end counts.
+    where `<w, q>^2 / <q, q>` is largest. Where more than 2^15 such places share a
+    scale (weights, times 1 for ternary levels, 7 for 4 bits, 127 for 8), it is the
+    best of a grid of scales, and of more of them around its best; in long columns, of
+    a sample of the weights. Rounds of alternating least squares over all weights
+    follow, from there and from the scale that makes the largest level the largest
+    weight; the best end counts.
 
     Retraining keeps q and moves the scale.
 
@@ -56,14 +60,15 @@ class Levels(ValueConstraint):
     def __init__(self, levels, per_channel=False):
         self.levels = _numbers(levels)
         self.per_channel = bool(per_channel)
-        self._magnitudes = sorted({abs(level) for level in self.levels})
+        magnitudes = sorted({abs(level) for level in self.levels})
         mirrored = sorted(-level for level in self.levels)
         finite = all(map(math.isfinite, self.levels))
-        if not any(self._magnitudes) or mirrored != self.levels or not finite:
+        if not any(magnitudes) or mirrored != self.levels or not finite:
             raise ValueError(
                 "Invalid value for argument `levels`. Expected a list of finite "
                 f"numbers, symmetric about 0, not all 0. Received: levels={levels}"
             )
+        self._magnitudes = Magnitudes(magnitudes)
 
     @classmethod
     def binary(cls, per_channel=False):
@@ -91,93 +96,109 @@ class Levels(ValueConstraint):
         return cls([0.0, *powers, *(-p for p in powers)], per_channel)
 
     def codes(self, w, among):
-        columns = self._columns(unit_scale(w))
-        among = ops.cast(self._columns(among), columns.dtype)
-        size = ops.abs(columns) * among
-        starts = self._search(size, among), self._widest(size)
-        (q, distance), (other, others) = (
-            self._alternate(size, among, scale) for scale in starts
-        )
-        q = ops.where(distance <= others, q, other)
-        q = ops.where(columns < 0, -q, q)
-        return ops.cast(ops.reshape(q, w.shape), w.dtype)
+        columns, inside = self._columns(wide(w)), self._columns(among)
+        rows, count = columns.shape
+        block = blocks.size_of(rows * count)
+        wanted = ROWS if count > 1 else min(LONE, block)
+        every = blocks.every(rows, wanted, w.shape[-1] if count == 1 else 1)
+        width = block // (rows * self._magnitudes.copies(rows))
+        # Squares of tiny or huge weights are 0.0 or infinity.
+        unit = ops.maximum(ops.max(columns), -ops.min(columns))
+        unit = ops.where(unit > 0, unit, 1)
+
+        def load(piece, part):
+            """Magnitudes, and 1.0 where they count, of some rows of some columns."""
+            counts = ops.cast(inside[piece, part], columns.dtype)
+            return ops.abs(columns[piece, part]) / unit * counts, counts
+
+        def codes_of(part):
+            pieces = blocks.slices(rows, block)
+            loaded = [lambda piece=piece: load(piece, part) for piece in pieces]
+            starts = self._magnitudes.starts(*self._sample(loaded, every))
+            scale = self._best(starts, loaded)
+            return blocks.joined(
+                [
+                    self._signed(columns[piece, part], *load(piece, part), scale)
+                    for piece in pieces
+                ]
+            )
+
+        parts = [codes_of(part) for part in blocks.slices(count, width)]
+        codes = blocks.joined(parts, axis=1)
+        return ops.cast(ops.reshape(codes, w.shape), w.dtype)
+
+    def _sample(self, loaded, every):
+        """What the search looks at, and for how many weights each of these stands.
+
+        Everything, if that is little, or if the search can be exact.
+        """
+        if len(loaded) == 1 and every.step == 1:
+            return loaded[0]()
+        parts = [_thinned(*load(), every) for load in loaded]
+        return [ops.concatenate(part) for part in zip(*parts)]
+
+    def _best(self, starts, loaded):
+        """Of the ends of alternating least squares, the one of least distance.
+
+        Args:
+            starts: list of scales; the widest is one more.
+            loaded: list of functions that return pieces of the columns.
+        """
+        largest = [ops.max(load()[0], axis=0, keepdims=True) for load in loaded]
+        widest = functools.reduce(ops.maximum, largest) / self._magnitudes.values[-1]
+        best, least = None, None
+        for scale in (*starts, widest):
+            for _ in range(ROUNDS):
+                dot, square, _ = self._fit(loaded, scale)
+                scale = ratio(dot, square)
+            dot, square, distance = self._fit(loaded, scale)
+            # What is left once the scale is that of the new q.
+            distance = distance - ops.square(ratio(dot, square) - scale) * square
+            if best is None:
+                best, least = scale, distance
+            best = ops.where(distance < least, scale, best)
+            least = ops.minimum(distance, least)
+        return best
+
+    def _fit(self, loaded, scale):
+        parts = [self._magnitudes.fit(*load(), scale) for load in loaded]
+        return [sum(part) for part in zip(*parts)]
+
+    def _signed(self, w, size, among, scale):
+        q = self._magnitudes.nearest(size, scale) * among
+        return ops.where(w < 0, -q, q)
 
     def restrict(self, w, settled):
         columns = self._columns(wide(w))
         q = ops.cast(self._columns(settled), columns.dtype)
-        scale = _ratio(_total(columns * q), _total(q * q))
+        dot, square = (
+            sum(total(x[piece] * q[piece]) for piece in blocks.rows(q.shape))
+            for x in (columns, q)
+        )
+        scale = ratio(dot, square)
         return ops.cast(ops.reshape(scale * q, w.shape), w.dtype)
 
     def get_config(self):
         return {"levels": self.levels, "per_channel": self.per_channel}
 
-    def _widest(self, size):
-        """The scale at which the largest level is the largest weight."""
-        return ops.max(size, axis=0, keepdims=True) / self._magnitudes[-1]
-
-    def _alternate(self, size, among, scale):
-        """Least squares from a scale: the q, and its squared distance."""
-        for _ in range(ROUNDS):
-            q = self._nearest(size, scale) * among
-            scale = _ratio(_total(size * q), _total(q * q))
-        q = self._nearest(size, scale) * among
-        rest = size - _ratio(_total(size * q), _total(q * q)) * q
-        return q, _total(rest * rest)
-
     def _columns(self, w):
         """One column for each scale."""
         return ops.reshape(w, (-1, w.shape[-1] if self.per_channel else 1))
 
-    def _middles(self):
-        pairs = zip(self._magnitudes, self._magnitudes[1:])
-        return [(low + high) / 2 for low, high in pairs]
 
-    def _nearest(self, size, scale):
-        """The magnitude of the level nearest to `size / scale`."""
-        steps = zip(self._middles(), self._magnitudes, self._magnitudes[1:])
-        q = ops.full_like(size, self._magnitudes[0])
-        for middle, low, high in steps:
-            q = q + (high - low) * ops.cast(size > middle * scale, q.dtype)
-        return q
-
-    def _sample(self, size, among):
-        """Every so many-th of each column in order of size, if there are many."""
-        rows, columns = size.shape
-        jumps = max(len(self._magnitudes) - 1, 1)
-        stride = min(-(-rows * columns * jumps // CANDIDATES), max(rows // ROWS, 1))
-        if stride == 1:
-            return size, among
-        # Those that don't count come last, so that none takes another's place.
-        order = ops.argsort(-ops.where(among > 0, size, -1.0), axis=0)[::stride]
-        return _along(size, order), _along(among, order)
-
-    def _search(self, size, among):
-        """The scale at which `<w, q>^2 / <q, q>` is largest, for each column."""
-        size, among = self._sample(size, among)
-        jumps = len(self._magnitudes) - 1
-        lowest = self._magnitudes[0]
-        # <w, q> and <q, q> at an infinite scale, and what each jump adds to them.
-        products = [lowest * _total(size)]
-        squares = [lowest**2 * _total(among)]
-        if jumps:
-            steps = zip(self._middles(), self._magnitudes, self._magnitudes[1:])
-            at, dot, square = zip(
-                *(
-                    (size / middle, size * (high - low), among * (high**2 - low**2))
-                    for middle, low, high in steps
-                )
-            )
-            order = ops.argsort(-ops.concatenate(at), axis=0)
-            products.append(_along(ops.concatenate(dot), order))
-            squares.append(_along(ops.concatenate(square), order))
-        products = ops.cumsum(ops.concatenate(products), axis=0)
-        squares = ops.cumsum(ops.concatenate(squares), axis=0)
-        best = ops.argmax(_ratio(products**2, squares), axis=0)
-        best = ops.expand_dims(best, 0)
-        return _ratio(
-            _along(products, best),
-            _along(squares, best),
-        )
+def _thinned(size, among, every):
+    """The largest weights, and some of the others for all of these."""
+    number = min(LARGEST, size.shape[0])
+    largest, _ = ops.top_k(ops.transpose(size), number)
+    largest = ops.transpose(largest)
+    others = ops.cast(size < largest[-1:], size.dtype)
+    weight = total(among * others)
+    size, among = size[every], (among * others)[every]
+    among = among * ratio(weight, total(among))
+    return (
+        ops.concatenate([largest, size]),
+        ops.concatenate([ops.cast(largest > 0, size.dtype), among]),
+    )
 
 
 def _checked(bits):
@@ -195,17 +216,3 @@ def _numbers(levels):
         return sorted(float(level) for level in levels)
     except (TypeError, ValueError):
         return []
-
-
-def _along(values, order):
-    return ops.take_along_axis(values, order, axis=0)
-
-
-def _total(x):
-    """The sum of each column."""
-    return ops.sum(x, axis=0, keepdims=True)
-
-
-def _ratio(a, b):
-    """`a / b`, and 0.0 where b is 0.0."""
-    return ops.where(b > 0, a, 0) / ops.where(b > 0, b, 1)
