@@ -51,12 +51,12 @@ def data():
 def ds_cnn():
     inputs = keras.Input((49, 10, 1), name="features")
     x = layers.Conv2D(64, (10, 4), 2, "same", use_bias=False, name="conv")(inputs)
-    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
     for i in range(4):
         x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name=f"dw{i}")(x)
-        x = layers.ReLU()(layers.BatchNormalization()(x))
+        x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
         x = layers.Conv2D(64, 1, use_bias=False, name=f"pw{i}")(x)
-        x = layers.ReLU()(layers.BatchNormalization()(x))
+        x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
     x = layers.GlobalAveragePooling2D()(layers.Dropout(0.2)(x))
     return keras.Model(inputs, layers.Dense(10, name="words")(x), name="ds_cnn")
 

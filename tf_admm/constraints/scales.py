@@ -123,7 +123,9 @@ class Magnitudes:
         scales += [largest / value for value in self.values if value > least]
         best = self._best(size, among, ops.stack(scales))
         steps = [(2 * i / (CLOSER - 1) - 1) / (self.grid - 1) for i in range(CLOSER)]
-        closer = ops.concatenate([best * ops.expand_dims(spread, 0) ** s for s in steps])
+        closer = ops.concatenate(
+            [best * ops.expand_dims(spread, 0) ** s for s in steps]
+        )
         return ops.unstack(self._best(size, among, closer)[:2], 2)
 
     def _best(self, size, among, scales):
