@@ -15,6 +15,7 @@ from tf_admm.structure.kinds.table import entry
 from tf_admm.structure.kinds.table import is_known
 from tf_admm.structure.kinds.table import of
 from tf_admm.structure.kinds.table import places
+from tf_admm.structure.kinds.table import prospect
 from tf_admm.structure.kinds.table import register_layer
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "is_known",
     "of",
     "places",
+    "prospect",
     "register_layer",
 ]

@@ -328,7 +328,10 @@ class Embedding(Kind):
     """Rows of a table, for integers."""
 
     opaque = False
-    prospect = "no: rows are looked up"
+
+    @staticmethod
+    def prospect(kernel):
+        return "no: rows are looked up"
 
     @staticmethod
     def places(kernel, inputs, outputs):

@@ -14,7 +14,7 @@ from tf_admm.structure.kinds.base import Tie
 from tf_admm.structure.kinds.base import channels
 from tf_admm.structure.kinds.base import value
 
-#: Why a layer of one's own cell can't be run as a fully-connected one.
+#: What the converter makes fully-connected layers of, or not, by its shapes.
 PERHAPS = "if the file runs it as a fully-connected layer, as float32"
 
 
@@ -25,7 +25,9 @@ ZERO_AT_ZERO = ("elu", "gelu", "linear", "relu", "selu", "silu", "softsign", "ta
 class Cell(Kind):
     """The cell of a recurrent layer, which holds its kernels."""
 
-    prospect = PERHAPS
+    @staticmethod
+    def prospect(kernel):
+        return PERHAPS
 
 
 class Recurrent(Kind):
@@ -37,7 +39,10 @@ class Recurrent(Kind):
     """
 
     opaque = False
-    prospect = PERHAPS
+
+    @staticmethod
+    def prospect(kernel):
+        return PERHAPS
 
     @staticmethod
     def places(kernel, inputs, outputs):

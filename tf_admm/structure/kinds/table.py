@@ -19,13 +19,17 @@ L = keras.layers
 class Dense(linear.Linear):
     """Dense layers, which LiteRT multiplies sparse."""
 
-    prospect = "yes, as float32: runs sparse on any CPU"
+    @staticmethod
+    def prospect(kernel):
+        return "yes, as float32: runs sparse on any CPU"
 
 
 class Einsum(linear.Einsum):
     """EinsumDense."""
 
-    prospect = recurrent.PERHAPS
+    @staticmethod
+    def prospect(kernel):
+        return recurrent.PERHAPS
 
 
 class Timed(Kind):
@@ -192,6 +196,11 @@ def axes(layer, variable, kernel=True):
 def places(kernel, inputs, outputs):
     """How often one weight of a kernel is multiplied in a call of its layer."""
     return _nearest(kernel.layer).places(kernel, inputs, outputs)
+
+
+def prospect(kernel):
+    """Whether zeros in a kernel can make a TFLite file faster, and where."""
+    return _nearest(kernel.layer).prospect(kernel)
 
 
 def _nearest(layer):
