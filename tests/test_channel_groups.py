@@ -76,6 +76,16 @@ def constants(x):
     return ops.maximum(x * np.linspace(0.5, 2, 8).astype("float32"), -0.1) + 0.0
 
 
+def by_place(x):
+    """What is added differs from place to place: no constant for a bias."""
+    places = np.random.default_rng(0).normal(size=(9, 9, 8)).astype("float32")
+    return layers.Conv2D(8, 3, name="next")(x + places * (np.arange(8) > 3))
+
+
+def resized(x):
+    return ops.max_pool(ops.flip(layers.Resizing(12, 6)(x), axis=1), 2)
+
+
 def over_places(x):
     return x - ops.mean(x, axis=(1, 2), keepdims=True)
 
@@ -158,6 +168,7 @@ IMAGES = {
     "shared": (shared, {"a": 8, "b": 8}),
     "grouped": (grouped, {"a": 4, "b": 8}),
     "constants": (constants, {"a": 8, "b": 8}),
+    "resized": (resized, {"a": 8, "b": 8}),
     "over_places": (over_places, {"a": 8, "b": 8}),
     "reshaped": (reshaped, {"a": 8, "b": 8}),
     "cut_out": (cut_out, {"a": 8, "b": 8}),
@@ -415,6 +426,17 @@ def test_what_is_shrunk_is_shrunk_again(case):
         model, _ = tf_admm.shrink(model)
         np.testing.assert_allclose(np.array(model(x)), expected, atol=1e-5)
     assert tf_admm.channel_groups(model, verbose=0).named("a").channels == 5
+
+
+def test_a_constant_that_differs_from_place_to_place_stays():
+    """Channels 4 to 7 put it out although they are dead; 0 to 3 put out 0.0."""
+    model = made(lambda: image_model(by_place))
+    x = inputs_of(model)
+    kill(tf_admm.channel_groups(model, verbose=0).named("a"), [1, 2, 5, 6])
+    expected = np.array(model(x))
+    small, report = tf_admm.shrink(model, verbose=0)
+    assert report.units["a/kernel"] == (6, 8)
+    np.testing.assert_allclose(np.array(small(x)), expected, atol=1e-4)
 
 
 def test_a_small_model_is_saved_and_trained(tmp_path):

@@ -100,12 +100,17 @@ class Elementwise(Kind):
         unknown = np.any([np.isnan(a) for a in np.broadcast_arrays(*arrays)], axis=0)
         filled = iter([np.nan_to_num(a).astype("float32")[None] for a in arrays])
         args, kwargs = keras.tree.map_structure(
-            lambda x: next(filled) if isinstance(x, keras.KerasTensor) else _row(x),
+            lambda x: next(filled) if isinstance(x, keras.KerasTensor) else x,
             (self.call.args, self.call.kwargs),
         )
         y = keras.ops.convert_to_numpy(self.layer(*args, **kwargs)).astype("float64")
-        y = np.broadcast_to(y.reshape(-1, y.shape[-1])[0], channels(self.y))
-        return [(self.y, np.where(unknown, np.nan, y))]
+        # A constant that it is called on may differ from place to place.
+        rows = np.broadcast_to(y.reshape(-1, y.shape[-1]), (y[..., 0].size, self._n()))
+        unknown = unknown | (rows != rows[0]).any(axis=0)
+        return [(self.y, np.where(unknown, np.nan, rows[0]))]
+
+    def _n(self):
+        return channels(self.y)
 
     def apply(self, layer, args, kwargs, kept):
         n, stays = channels(self.y), kept(self.y)
@@ -127,14 +132,6 @@ class Elementwise(Kind):
         )
 
 
-def _row(x):
-    """A constant as one sample of channels, where that is all it is."""
-    if not keras.ops.is_tensor(x) and not isinstance(x, np.ndarray | keras.Variable):
-        return x
-    x = keras.ops.convert_to_numpy(x)
-    return x.reshape(1, -1) if x.size == np.shape(x)[-1:] else x
-
-
 class Product(Elementwise):
     """Multiplication: nothing is known of a factor, but zero makes zero."""
 
@@ -151,6 +148,14 @@ class Scaled(Elementwise):
     def why_opaque(self):
         plain = np.ndim(self.layer.scale) == np.ndim(self.layer.offset) == 0
         return super().why_opaque() if plain else Kind.why_opaque(self)
+
+
+class Resized(Channelwise):
+    """Resizing of images: a constant stays one, but for padding."""
+
+    def why_opaque(self):
+        padded = getattr(self.layer, "pad_to_aspect_ratio", False)
+        return Kind.why_opaque(self) if padded else super().why_opaque()
 
 
 class Gamma(Channelwise):
