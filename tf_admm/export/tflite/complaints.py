@@ -23,8 +23,8 @@ def gist(error, model=None):
     text = str(error)
     missing = _missing(text, _names(model) if model else set())
     if missing:
-        more = " `select_tf_ops=True` may help." if "TF Select ops" in text else ""
-        return f"TFLite lacks TensorFlow's operators {', '.join(missing)}.{more}"
+        more = "; try `select_tf_ops=True`" if "TF Select ops" in text else ""
+        return f"TFLite lacks TensorFlow's operators {', '.join(missing)}{more}"
     # The converter speaks in pages.
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [x for x in lines if x.startswith(("Flex ops", "Custom ops"))]

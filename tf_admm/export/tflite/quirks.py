@@ -32,6 +32,19 @@ def flex_operators(data):
     return sorted(name for name in names if name.startswith("Flex"))
 
 
+def float_ends(data):
+    """Names of the inputs and outputs of a file that are float32."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = flatbuffer.read(data).subgraphs[0]
+    ends = {int(i): graph.tensors[i] for i in (*graph.inputs, *graph.outputs)}
+    return [
+        tensor.name.decode()
+        for tensor in ends.values()
+        if tensor.type == schema.TensorType.FLOAT32
+    ]
+
+
 def fails_without_avx(data):
     """Whether a file has what LiteRT can't prepare on processors without AVX.
 

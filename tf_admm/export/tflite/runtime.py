@@ -1,6 +1,7 @@
 """Running a TFLite file, and comparing it with what Keras says."""
 
 import dataclasses
+import warnings
 
 import keras
 import numpy as np
@@ -125,7 +126,11 @@ def _flex_runner(data, names):
     import tensorflow as tf
 
     try:
-        return tf.lite.Interpreter(model_content=data).get_signature_runner()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is")
+            interpreter = tf.lite.Interpreter(model_content=data)
+        interpreter.allocate_tensors()
+        return interpreter.get_signature_runner()
     except RuntimeError as error:
         raise RuntimeError(
             f"it needs TensorFlow's operators {', '.join(names)}, which no interpreter "

@@ -153,7 +153,10 @@ def _rows(signature, representative):
     """Rows, or batches of the size that the model insists on."""
     if representative is None:
         return ()
-    flat, size = signature.flatten(representative), signature.batch or 1
+    flat, size = (
+        signature.flatten(representative, "representative"),
+        signature.batch or 1,
+    )
     starts = range(0, len(flat[0]), size)
     return tuple([x[i : i + size] for x in flat] for i in starts)
 
