@@ -19,19 +19,28 @@ flags.DEFINE_string("tflite_path", "sparse.tflite", "The file to run.")
 
 
 def predict(path, x, batch_size):
-    """Outputs of a one-input, one-output file for all of `x`."""
-    interpreter = Interpreter(path)
-    (source,) = interpreter.get_input_details()
-    (result,) = interpreter.get_output_details()
+    """Outputs of a one-input, one-output file for all of `x`.
+
+    Those of a file with int8 outputs are in int8: their order is the same.
+    """
+    runner = Interpreter(path).get_signature_runner()
+    ((name, source),) = runner.get_input_details().items()
     outputs = []
     for start in range(0, len(x), batch_size):
-        batch = x[start : start + batch_size]
-        interpreter.resize_tensor_input(source["index"], batch.shape)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(source["index"], batch)
-        interpreter.invoke()
-        outputs.append(interpreter.get_tensor(result["index"]))
+        batch = quantized(x[start : start + batch_size], source)
+        (output,) = runner(**{name: batch}).values()
+        outputs.append(output)
     return np.concatenate(outputs)
+
+
+def quantized(x, source):
+    """`x` as the file takes it: in int8 by a scale and a zero point, or as it is."""
+    scale, zero_point = source["quantization"]
+    if not scale:
+        return x
+    limits = np.iinfo(source["dtype"])
+    whole = np.round(x / scale) + zero_point
+    return np.clip(whole, limits.min, limits.max).astype(source["dtype"])
 
 
 def accuracy(path, x, y, batch_size):

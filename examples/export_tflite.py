@@ -22,6 +22,15 @@ flags.DEFINE_string("tflite_path", "sparse.tflite", "Where the file goes.")
 flags.DEFINE_bool("sparse", True, "Store zeros sparsely where that is smaller.")
 flags.DEFINE_bool("shrink", False, "Leave the dead units out.")
 flags.DEFINE_enum("dtype", "float32", ["float32", "float16", "int8"], "Weights.")
+flags.DEFINE_enum(
+    "io_dtype",
+    "float32",
+    ["float32", "int8"],
+    "Inputs and outputs of an int8 file. TFLite Micro needs int8, and --nosparse.",
+)
+flags.DEFINE_bool(
+    "select_tf_ops", False, "Let TensorFlow's operators do what TFLite can't."
+)
 flags.DEFINE_integer("representative", 200, "Images for int8.", lower_bound=1)
 
 
@@ -45,6 +54,8 @@ def main(_):
         sparse=FLAGS.sparse,
         dtype=FLAGS.dtype,
         representative=representative(),
+        io_dtype=FLAGS.io_dtype,
+        select_tf_ops=FLAGS.select_tf_ops,
     )
     logging.info("\n%s", report)
 

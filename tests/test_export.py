@@ -464,6 +464,26 @@ def test_kernels_of_all_kinds(layer, shape, sparsity, tmp_path):
     assert_agrees(model, path, report)
 
 
+def test_encoding_takes_time_in_proportion_to_the_layers():
+    """Calls, since times are not to be relied upon: four times the layers."""
+    import cProfile
+    import pstats
+
+    import tensorflow as tf
+
+    from tf_admm.export.tflite import encoder
+
+    calls = []
+    for layers in (10, 40):
+        stack = [L.Input((16,)), *(L.Dense(16) for _ in range(layers))]
+        model = prune(keras.Sequential(stack), 0.9)
+        data = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+        with cProfile.Profile() as profile:
+            encoder.encode(data)
+        calls.append(pstats.Stats(profile).total_calls)
+    assert 2 < calls[1] / calls[0] < 4.2
+
+
 def test_a_kernel_used_twice_is_stored_once(tmp_path):
     x = L.Input((64,))
     shared = L.Dense(64)

@@ -12,6 +12,8 @@ from test_export import run
 from test_export import sparse_tensors
 
 from tf_admm.export import to_tflite
+from tf_admm.export.tflite.signature import Signature
+from tf_admm.export.tflite.signature import output_names
 
 L = keras.layers
 
@@ -87,6 +89,72 @@ def test_sizes_of_lenet(tmp_path):
         sizes[dtype] = report.bytes
         assert report.dtype == dtype and dtype in str(report)
     assert sizes["float16"] < 0.8 * sizes["float32"] < 45_000
+
+
+# Inputs and outputs in int8.
+
+
+def normal(*shape):
+    return np.random.default_rng(0).normal(size=(64, *shape)).astype("float32")
+
+
+ROWS = normal(32)
+INT8 = {
+    "dense": (test_export.mlp, ROWS),
+    "convolutions": (test_export.separable, normal(12, 12, 8)),
+    "residual": (test_export.residual, normal(8, 8, 8)),
+    "several": (test_export.several, [normal(16), normal(16)]),
+    "dicts": (test_export.dicts, {"q": normal(16), "k": normal(16)}),
+    "fixed batch": (test_export.fixed_batch, normal(16)),
+    "tokens": (test_export.embedding, np.arange(192).reshape(32, 6) % 20),
+}
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("name", INT8)
+def test_inputs_and_outputs_in_int8(name, sparse, tmp_path):
+    """Quantised by hand here, by the scales that the interpreter quotes."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    build, rows = INT8[name]
+    keras.utils.set_random_seed(0)
+    model = prune(build(), 0.8)
+    path = tmp_path / "a.tflite"
+    report, _ = export(
+        model, path, dtype="int8", io_dtype="int8", representative=rows, sparse=sparse
+    )
+    runner = Interpreter(str(path)).get_signature_runner()
+    sources, results = runner.get_input_details(), runner.get_output_details()
+    whole = {d["dtype"] for d in (*sources.values(), *results.values())}
+    assert whole == ({np.int8, np.int32} if name == "tokens" else {np.int8})
+    signature = Signature(model)
+    flat = [x[: report.batch or 2] for x in signature.flatten(rows)]
+    given = dict(zip(signature.names, flat))
+    for key, source in sources.items():
+        if source["dtype"] == np.int8:
+            scale, zero = source["quantization"]
+            q = np.round(given[key] / scale) + zero
+            given[key] = np.clip(q, -128, 127).astype("int8")
+    received = runner(**given)
+    expected = model(signature.pack(flat))
+    names = output_names(keras.tree.map_structure(np.array, expected))
+    for key, y in zip(names, keras.tree.flatten(expected)):
+        scale, zero = results[key]["quantization"]
+        found = (received[key].astype("float64") - zero) * scale
+        assert np.abs(found - y).max() <= max(0.06 * np.abs(y).max(), 2 * scale)
+
+
+def test_what_stays_float32_is_no_int8_file(tmp_path):
+    model = keras.Sequential([L.Input((4,)), L.Flatten()])
+    with pytest.raises(RuntimeError, match="leaves inputs and outputs in float32"):
+        to_tflite(
+            model,
+            tmp_path / "a.tflite",
+            dtype="int8",
+            io_dtype="int8",
+            representative=normal(4),
+        )
+    assert os.listdir(tmp_path) == []
 
 
 # The stock converter's faults: wrong or refused there, right here.
@@ -181,9 +249,29 @@ def test_a_batch_of_more_rows_than_are_compared(tmp_path):
 # Bad input.
 
 
-def test_recurrent_layers_have_no_int8(tmp_path):
+def scanned():
+    x = L.Input((5, 4))
+
+    def step(total, row):
+        return total + row, total
+
+    def scan(x):
+        rows = keras.ops.transpose(x, (1, 0, 2))
+        return keras.ops.scan(step, keras.ops.zeros_like(rows[0]), rows)[0]
+
+    return keras.Model(x, L.Dense(2)(L.Lambda(scan, output_shape=(4,))(x)))
+
+
+def nested_loop():
+    x = L.Input((5, 16))
+    inner = keras.Sequential([L.Input((5, 16)), L.Bidirectional(L.GRU(4))])
+    return keras.Model(x, L.Dense(3)(inner(x)))
+
+
+@pytest.mark.parametrize("build", [test_export.lstm, nested_loop, scanned])
+def test_loops_have_no_int8(build, tmp_path):
     """The converter's calibration of a loop ends the process."""
-    model = test_export.lstm()
+    model = build()
     with pytest.raises(RuntimeError, match="int8 is not supported for a model with l"):
         written(model, tmp_path / "a.tflite", "int8")
     assert os.listdir(tmp_path) == []
@@ -200,11 +288,35 @@ def test_recurrent_layers_have_no_int8(tmp_path):
         ),
         (
             {"dtype": "int8", "representative": np.zeros((4, 31), "float32")},
-            "Expected `samples` to be arrays",
+            "Expected `representative` to be arrays",
+        ),
+        ({"io_dtype": "int8"}, "`io_dtype='int8'` with dtype='int8' only"),
+        (
+            {"dtype": "float16", "io_dtype": "int8"},
+            "with dtype='int8' only. Received: io_dtype='int8', dtype='float16'",
+        ),
+        (
+            {"dtype": "int8", "representative": ROWS, "io_dtype": "uint8"},
+            "`io_dtype`. Expected one of.*Received: io_dtype='uint8'",
         ),
     ],
 )
 def test_bad_input(arguments, message, tmp_path):
     with pytest.raises(ValueError, match=message):
+        to_tflite(test_export.mlp(), tmp_path / "a.tflite", **arguments)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"dtype": 8}, "`dtype` to be a string. Received: dtype=8"),
+        ({"io_dtype": None}, "`io_dtype` to be a string. Received: io_dtype=None"),
+        ({"select_tf_ops": "yes"}, "`select_tf_ops` to be True or False"),
+        ({"sparse": 1}, "`sparse` to be True or False. Received: sparse=1"),
+    ],
+)
+def test_arguments_of_a_wrong_kind(arguments, message, tmp_path):
+    with pytest.raises(TypeError, match=message):
         to_tflite(test_export.mlp(), tmp_path / "a.tflite", **arguments)
     assert os.listdir(tmp_path) == []

@@ -9,9 +9,11 @@ import warnings
 import keras
 from absl import logging
 
+from tf_admm.export.tflite import complaints
 from tf_admm.export.tflite import encoder
 from tf_admm.export.tflite import quirks
 from tf_admm.export.tflite import runtime
+from tf_admm.export.tflite import states
 from tf_admm.export.tflite.signature import output_names
 
 
@@ -47,24 +49,26 @@ def convert(model, signature, flat, sparse, precision):
     problems = {}
     for batch in _batch_sizes(model, signature, flat):
         cases, names = _cases(model, signature, flat, batch)
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                _save(model, signature, names, batch, folder)
-            except Exception as error:
-                dense = Candidate(problem=_gist(error), error=error)
-            else:
-                dense = _dense(folder, names, cases, precision)
-            if dense.problem is None:
-                small = dense
-                if sparse:
-                    small = _sparse(dense, names, cases, precision)
-                return dense, small, batch
-        problems["any" if batch is None else batch] = dense.problem
+        dense = _dense(model, signature, batch, cases, names, precision)
+        if dense.problem is None:
+            small = dense
+            if sparse:
+                small = _sparse(dense, names, cases, precision)
+            return dense, small, batch
+        problems.setdefault(dense.problem, []).append(batch or "any")
         logging.info("%s, batch %s: %s", model.name, batch, dense.problem)
     raise RuntimeError(
         f"Expected model {model.name!r} to convert to a TFLite file that agrees "
-        f"with it. Received, by batch size: {problems}. Nothing was written."
+        f"with it. Received: {_listed(problems)}. Nothing was written."
     ) from dense.error
+
+
+def _listed(problems):
+    """Problems with the batch sizes that have them."""
+    return "; ".join(
+        f"of batch size {' and '.join(map(str, sizes))}: {problem}"
+        for problem, sizes in problems.items()
+    )
 
 
 def _batch_sizes(model, signature, flat):
@@ -89,7 +93,27 @@ def _cases(model, signature, flat, batch):
     return cases, (signature.names, output_names(outputs))
 
 
+def _dense(model, signature, batch, cases, names, precision):
+    """The converter's own file, which the sparse ones are made from."""
+    # Keras, the converter and the runtimes raise whatever comes up: ConverterError,
+    # RuntimeError, ValueError, SystemError.
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            with states.fresh(model):
+                graph = _save(model, signature, names, batch, folder)
+            data = _converted(folder, graph, names, precision)
+        if precision.io_dtype == "int8" and quirks.float_ends(data):
+            return Candidate(
+                problem="the converter leaves inputs and outputs in float32: "
+                f"{quirks.float_ends(data)}"
+            )
+        return _compared(data, names, cases, precision)
+    except Exception as error:
+        return Candidate(problem=complaints.gist(error, model), error=error)
+
+
 def _save(model, signature, names, batch, folder):
+    """Write a SavedModel to the folder; returns its `GraphDef`."""
     import tensorflow as tf
 
     # One flat dict in, one flat dict out: the model's own nests may be deeper
@@ -105,30 +129,28 @@ def _save(model, signature, names, batch, folder):
     }
     archive = keras.export.ExportArchive()
     archive.track(model)
-    archive.add_endpoint("serving_default", serve, [specs])
+    endpoint = archive.add_endpoint("serving_default", serve, [specs])
     with contextlib.redirect_stdout(io.StringIO()):
         archive.write_out(folder, verbose=False)
+    return endpoint.get_concrete_function(specs).graph.as_graph_def()
 
 
-def _dense(folder, names, cases, precision):
-    """The converter's own file, which the sparse ones are made from."""
+def _converted(folder, graph, names, precision):
+    """The bytes of the file that the converter makes of a SavedModel."""
     import tensorflow as tf
 
-    # The converter and the runtimes raise whatever comes up: ConverterError,
-    # RuntimeError, ValueError, SystemError.
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            # Of every int8 conversion, about the converter's own ways.
-            warnings.filterwarnings("ignore", "Statistics for quantized inputs")
-            warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is")
-            if precision.dtype == "int8":
-                _check_loops(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
-            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-            precision.configure(converter, names[0])
-            data = converter.convert()
-        return _compared(data, names, cases, precision)
-    except Exception as error:
-        return Candidate(problem=_gist(error), error=error)
+    # The converter's calibration of a loop ends the process.
+    if precision.dtype == "int8" and quirks.has_loops(graph):
+        raise ValueError(
+            "int8 is not supported for a model with loops, such as recurrent layers"
+        )
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        # Of every int8 conversion, about the converter's own ways.
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs")
+        warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is")
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        precision.configure(converter, names[0])
+        return converter.convert()
 
 
 def of_file(data, names, cases, sparse, precision):
@@ -146,14 +168,6 @@ def of_file(data, names, cases, sparse, precision):
     return dense, _sparse(dense, names, cases, precision) if sparse else dense
 
 
-def _check_loops(data):
-    """Raise where the converter's calibration would end the process."""
-    if quirks.has_loops(data):
-        raise ValueError(
-            "int8 is not supported for a model with loops, such as recurrent layers"
-        )
-
-
 def _sparse(dense, names, cases, precision):
     """The smallest sparse file that agrees, or what is wrong with the last."""
     for native in (True, False):
@@ -163,7 +177,7 @@ def _sparse(dense, names, cases, precision):
         try:
             small = _compared(data, names, cases, precision)
         except Exception as error:
-            small = Candidate(problem=_gist(error), error=error)
+            small = Candidate(problem=complaints.gist(error), error=error)
         if small.problem is None:
             break
         logging.info("native=%s: %s", native, small.problem)
@@ -180,12 +194,3 @@ def _compared(data, names, cases, precision):
         f"its outputs differ by {comparison.difference:.2e} from the model's "
         f"(allowed: {comparison.tolerance:.2e})",
     )
-
-
-def _gist(error):
-    # The converter speaks in pages; these lines name what it can't do.
-    lines = [line.strip() for line in str(error).splitlines()]
-    telling = [x for x in lines if x.startswith(("Flex ops", "Custom ops"))]
-    telling = telling or [x for x in lines if "not supported" in x]
-    telling = telling or [x for x in lines if "error:" in x] or lines
-    return f"{type(error).__name__}: {' '.join(telling[-1:])[:300]}"

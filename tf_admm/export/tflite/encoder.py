@@ -5,6 +5,7 @@ float32, 1x16 blocks of int8. To any other operator a sparse constant is made de
 a DENSIFY, once, as the file is loaded: small on disk, dense in memory.
 """
 
+import collections
 import math
 
 import numpy as np
@@ -59,15 +60,13 @@ class _Graph:
         self._schema = schema
         self._model = model
         self._graph = graph
-        self._names = {
-            code: name
-            for name, code in vars(schema.BuiltinOperator).items()
-            if isinstance(code, int)
-        }
         self._types = {
             getattr(schema.TensorType, name): np.dtype(dtype)
             for name, dtype in DTYPES.items()
         }
+        # New codes, of operators that are none of `KERNELS`, come after these.
+        self._names = flatbuffer.operator_names(model)
+        self._readers = _readers(graph)
 
     def encode(self, native):
         """Encode what is smaller sparse; returns how many constants were."""
@@ -102,18 +101,16 @@ class _Graph:
     def _users(self, index):
         """Operators that read a tensor, and where; seen through DEQUANTIZE."""
         users = []
-        for operator in self._graph.operators:
-            for place in np.flatnonzero(np.asarray(operator.inputs) == index):
-                name = self._name(operator)
-                if name == "DEQUANTIZE":
-                    users += self._users(operator.outputs[0])
-                else:
-                    users.append((name, place))
+        for operator, place in self._readers[index]:
+            name = self._name(operator)
+            if name == "DEQUANTIZE":
+                users += self._users(operator.outputs[0])
+            else:
+                users.append((name, place))
         return users
 
     def _name(self, operator):
-        code = self._model.operatorCodes[operator.opcodeIndex]
-        return self._names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        return self._names[operator.opcodeIndex]
 
     def _is_constant(self, tensor):
         buffer = self._model.buffers[tensor.buffer]
@@ -167,9 +164,8 @@ class _Graph:
         By the version, delegates that know of no sparse kernels leave them alone;
         they would read beyond the end of the values.
         """
-        for operator in self._graph.operators:
-            if index in operator.inputs:
-                operator.opcodeIndex = self._code("FULLY_CONNECTED", SPARSE_VERSION)
+        for operator, _ in self._readers[index]:
+            operator.opcodeIndex = self._code("FULLY_CONNECTED", SPARSE_VERSION)
 
     def _code(self, name, version):
         """The index of an operator code of this version, made if need be."""
@@ -184,6 +180,15 @@ class _Graph:
             )
         )
         return len(codes) - 1
+
+
+def _readers(graph):
+    """For each tensor, the operators that read it, and which input of theirs it is."""
+    found = collections.defaultdict(list)
+    for operator in graph.operators:
+        for place, index in enumerate(operator.inputs):
+            found[int(index)].append((operator, place))
+    return found
 
 
 def _choices(array, uses, native):

@@ -13,6 +13,22 @@ def read(data):
     return schema.ModelT.InitFromPackedBuf(data, 0)
 
 
+def operator_names(model):
+    """Names of the operator codes of a `ModelT`; of custom ones, their own."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {
+        code: name
+        for name, code in vars(schema.BuiltinOperator).items()
+        if isinstance(code, int)
+    }
+    return [
+        (code.customCode or b"").decode()
+        or names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        for code in model.operatorCodes
+    ]
+
+
 def write(model):
     """The bytes of a file, without data that nothing refers to any more."""
     import flatbuffers

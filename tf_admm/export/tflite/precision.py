@@ -6,6 +6,8 @@ import dataclasses
 CALIBRATION_ROWS = 500
 #: Largest difference allowed, relative to max(1, largest |output|).
 TOLERANCES = {"float32": 1e-5, "float16": 1e-2, "int8": 0.25}
+#: What floating-point inputs and outputs of a file can be.
+IO_DTYPES = ("float32", "int8")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,19 +16,27 @@ class Precision:
 
     Attributes:
         dtype: `"float32"`, `"float16"`, or `"int8"`: weights and activations in
-            int8, inputs and outputs in float32.
+            int8.
         rows: for int8, a list of flat lists of inputs, a row (or, with a fixed
             batch size, a batch) each, to find the ranges of activations by.
+        io_dtype: what floating-point inputs and outputs are: `"float32"`, or, of an
+            int8 file, `"int8"`.
+        select_tf_ops: whether TensorFlow's own operators may stand in for those
+            that TFLite lacks.
     """
 
     dtype: str = "float32"
     rows: tuple = ()
+    io_dtype: str = "float32"
+    select_tf_ops: bool = False
 
     def __post_init__(self):
-        if self.dtype not in TOLERANCES:
+        _check_one_of("dtype", self.dtype, TOLERANCES)
+        _check_one_of("io_dtype", self.io_dtype, IO_DTYPES)
+        if self.io_dtype == "int8" and self.dtype != "int8":
             raise ValueError(
-                f"Invalid value for argument `dtype`. Expected one of "
-                f"{list(TOLERANCES)}. Received: dtype={self.dtype!r}"
+                "Expected `io_dtype='int8'` with dtype='int8' only. Received: "
+                f"io_dtype='int8', dtype={self.dtype!r}"
             )
 
     @property
@@ -42,13 +52,31 @@ class Precision:
         """
         import tensorflow as tf
 
-        if self.dtype == "float32":
-            return
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        sets, spec = tf.lite.OpsSet, converter.target_spec
+        operators = [sets.TFLITE_BUILTINS]
+        if self.dtype != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if self.dtype == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-            return
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.representative_dataset = lambda: (
-            dict(zip(names, row)) for row in self.rows[:CALIBRATION_ROWS]
+            spec.supported_types = [tf.float16]
+        if self.dtype == "int8":
+            operators = [sets.TFLITE_BUILTINS_INT8]
+            converter.representative_dataset = lambda: (
+                dict(zip(names, row)) for row in self.rows[:CALIBRATION_ROWS]
+            )
+        if self.io_dtype == "int8":
+            converter.inference_input_type = tf.int8
+            converter.inference_output_type = tf.int8
+        spec.supported_ops = operators + [sets.SELECT_TF_OPS] * self.select_tf_ops
+
+
+def _check_one_of(name, value, choices):
+    if not isinstance(value, str):
+        raise TypeError(
+            f"Expected `{name}` to be a string. Received: {name}={value!r} of type "
+            f"{type(value)}"
+        )
+    if value not in choices:
+        raise ValueError(
+            f"Invalid value for argument `{name}`. Expected one of {list(choices)}. "
+            f"Received: {name}={value!r}"
         )

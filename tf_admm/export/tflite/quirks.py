@@ -2,14 +2,47 @@
 
 from tf_admm.export.tflite import flatbuffer
 
+#: Of TensorFlow's operators.
+LOOPS = {"While", "StatelessWhile", "Enter"}
 
-def has_loops(data):
-    """Whether a file has a loop, as recurrent layers have."""
+
+def has_loops(graph):
+    """Whether a `GraphDef` has a loop, as recurrent layers have, in it or below."""
+    functions = {f.signature.name: f.node_def for f in graph.library.function}
+    nodes, seen = list(graph.node), set()
+    while nodes:
+        node = nodes.pop()
+        if node.op in LOOPS:
+            return True
+        called = {f.name for a in node.attr.values() for f in (a.func, *a.list.func)}
+        for name in (called | {node.op}) & functions.keys() - seen:
+            seen.add(name)
+            nodes.extend(functions[name])
+    return False
+
+
+def has_states(data):
+    """Whether a file keeps something from one run to the next."""
+    return "ASSIGN_VARIABLE" in flatbuffer.operator_names(flatbuffer.read(data))
+
+
+def flex_operators(data):
+    """Names of TensorFlow's operators in a file, which only its delegate runs."""
+    names = flatbuffer.operator_names(flatbuffer.read(data))
+    return sorted(name for name in names if name.startswith("Flex"))
+
+
+def float_ends(data):
+    """Names of the inputs and outputs of a file that are float32."""
     from ai_edge_litert import schema_py_generated as schema
 
-    model = flatbuffer.read(data)
-    codes = {max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes}
-    return schema.BuiltinOperator.WHILE in codes
+    graph = flatbuffer.read(data).subgraphs[0]
+    ends = {int(i): graph.tensors[i] for i in (*graph.inputs, *graph.outputs)}
+    return [
+        tensor.name.decode()
+        for tensor in ends.values()
+        if tensor.type == schema.TensorType.FLOAT32
+    ]
 
 
 def fails_without_avx(data):

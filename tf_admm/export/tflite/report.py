@@ -26,6 +26,8 @@ class ExportReport:
         tolerance: the largest difference allowed for that output.
         sparse_tensors: names of the tensors that are stored sparse.
         batch: the batch size that the file is fixed to; None if any will do.
+        arena_bytes: what the tensors between operators take in memory for one row,
+            an estimate: see `tf_admm.export.tflite.arena`.
         fallback: why a sparse file was asked for and a dense one written;
             None if that is not so.
     """
@@ -40,6 +42,7 @@ class ExportReport:
     tolerance: float
     sparse_tensors: tuple
     batch: int | None = None
+    arena_bytes: int = 0
     fallback: str | None = None
 
     @property
@@ -59,6 +62,7 @@ class ExportReport:
                 f"{self.max_difference:.2e} (allowed: {self.tolerance:.2e})",
             ),
             ("batch", "any" if self.batch is None else str(self.batch)),
+            ("arena", f"{self.arena_bytes:,} bytes, about"),
             ("sparse tensors", _listing(self.sparse_tensors)),
             ("fallback", self.fallback or "none"),
         ]

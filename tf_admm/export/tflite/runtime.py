@@ -1,9 +1,13 @@
 """Running a TFLite file, and comparing it with what Keras says."""
 
 import dataclasses
+import warnings
 
 import keras
 import numpy as np
+
+from tf_admm.export.tflite import quirks
+from tf_admm.export.tflite import states
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +29,15 @@ class Comparison:
 def predict(model, signature, flat):
     """The nest of outputs of `model`, as float64 arrays.
 
+    Stateful layers start afresh, and are as they were afterwards.
+
     Raises:
         ValueError: if the model doesn't take such inputs, or if an output is
             not finite.
     """
     try:
-        outputs = model(signature.pack(flat), training=False)
+        with states.fresh(model):
+            outputs = model(signature.pack(flat), training=False)
     except Exception as error:
         raise ValueError(
             f"Expected model {model.name!r} to take one structure of inputs "
@@ -58,6 +65,9 @@ def batches(flat, size):
 def compare(data, names, cases, tolerance):
     """Runs a file with and without the default delegate.
 
+    Inputs and outputs that the file has in int8 are converted by their scales and
+    zero points. A file that keeps states starts afresh for each case.
+
     Args:
         data: the bytes of the file.
         names: `(inputs, outputs)`, the names in its signature.
@@ -74,33 +84,85 @@ def compare(data, names, cases, tolerance):
     return max(
         (
             comparison
-            for runner in _runners(data)
-            for inputs, expected in cases
+            for runner, inputs, expected in _runs(data, cases)
             for comparison in _differences(runner, names, inputs, expected, tolerance)
         ),
         key=lambda comparison: comparison.ratio,
     )
 
 
-def _runners(data):
+def _runs(data, cases):
+    """Each case with and without the default delegate, with what runs it."""
+    for make in _makers(data):
+        runner = make()
+        for i, (inputs, expected) in enumerate(cases):
+            # LiteRT resets no variable that a file assigns.
+            if i and quirks.has_states(data):
+                runner = make()
+            yield runner, inputs, expected
+
+
+def _makers(data):
+    """Functions that make runners, of an interpreter that has all operators."""
     from ai_edge_litert.interpreter import Interpreter
     from ai_edge_litert.interpreter import OpResolverType
 
-    for resolver in (
-        OpResolverType.AUTO,
-        OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    ):
-        interpreter = Interpreter(
-            model_content=data, experimental_op_resolver_type=resolver
+    flex = quirks.flex_operators(data)
+    if flex:
+        return [lambda: _flex_runner(data, flex)]
+    return [
+        lambda kind=kind: Interpreter(
+            model_content=data, experimental_op_resolver_type=kind
+        ).get_signature_runner()
+        for kind in (
+            OpResolverType.AUTO,
+            OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
-        yield interpreter.get_signature_runner()
+    ]
+
+
+def _flex_runner(data, names):
+    """TensorFlow's own interpreter, with its delegate that runs these operators."""
+    import tensorflow as tf
+
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is")
+            interpreter = tf.lite.Interpreter(model_content=data)
+        interpreter.allocate_tensors()
+        return interpreter.get_signature_runner()
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"it needs TensorFlow's operators {', '.join(names)}, which no interpreter "
+            f"that is installed here runs: TensorFlow {tf.__version__} comes without "
+            "the Flex delegate, as all do from 2.20 on"
+        ) from error
 
 
 def _differences(runner, names, inputs, expected, tolerance):
     # By name: the positions of inputs and outputs in a file are arbitrary.
-    received = runner(**dict(zip(names[0], inputs)))
+    sources, results = runner.get_input_details(), runner.get_output_details()
+    given = {n: quantized(x, sources[n]) for n, x in zip(names[0], inputs)}
+    received = runner(**given)
     for name, wanted in zip(names[1], expected):
-        yield _compare(_float64(received[name]), wanted, tolerance)
+        found = dequantized(received[name], results[name])
+        yield _compare(found, wanted, tolerance)
+
+
+def quantized(x, detail):
+    """`x` as a tensor of the file takes it: x / scale + zero point, if it has any."""
+    scale, zero_point = detail["quantization"]
+    if not scale:
+        return x
+    limits = np.iinfo(detail["dtype"])
+    whole = np.round(np.asarray(x, "float64") / scale) + zero_point
+    return np.clip(whole, limits.min, limits.max).astype(detail["dtype"])
+
+
+def dequantized(x, detail):
+    """What a tensor of the file says, as float64: (x - zero point) scale."""
+    scale, zero_point = detail["quantization"]
+    return (_float64(x) - zero_point) * (scale or 1.0)
 
 
 def _compare(received, expected, tolerance):

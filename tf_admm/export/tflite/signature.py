@@ -41,6 +41,26 @@ class Signature:
         """The model's own structure of a flat list of inputs."""
         return keras.tree.pack_sequence_as(self.structure, flat)
 
+    def match(self, inputs):
+        """A flat list of arrays, of inputs as Keras gives them to the model.
+
+        Dicts are read by the keys or names of the model's inputs, and axes of size 1
+        that are missing at the end are added, as functional models do.
+        """
+        if isinstance(inputs, dict):
+            keys = self.structure
+            if not isinstance(keys, dict):
+                keys = [leaf.name for leaf in keras.tree.flatten(keys)]
+            # The order in which trees are flattened is that of sorted keys.
+            inputs = [
+                inputs[k] for k in (sorted(keys) if keys is self.structure else keys)
+            ]
+        arrays = [np.asarray(leaf) for leaf in keras.tree.flatten(inputs)]
+        return [
+            np.reshape(x, x.shape + (1,) * (len(shape) - x.ndim)).astype(dtype)
+            for x, shape, dtype in zip(arrays, self.shapes, self.dtypes, strict=True)
+        ]
+
     def random(self):
         """Random inputs: standard normal, and 0 or 1 for integers."""
         rng = np.random.default_rng(0)
@@ -50,35 +70,39 @@ class Signature:
             for shape, dtype in zip(self.shapes, self.dtypes)
         ]
 
-    def flatten(self, samples):
+    def flatten(self, samples, argument="samples"):
         """A list of arrays, one for each input.
+
+        Args:
+            samples: arrays in the structure of the inputs.
+            argument: what errors call it.
 
         Raises:
             ValueError: if `samples` doesn't have the structure of the inputs,
                 or not their shapes, or not as many rows in each.
         """
         if keras.tree.is_nested(samples):
-            self._check_structure(samples)
+            self._check_structure(samples, argument)
         arrays = [np.asarray(leaf) for leaf in keras.tree.flatten(samples)]
         if len(arrays) != len(self.shapes) or not all(
             _fits(array.shape, shape) for array, shape in zip(arrays, self.shapes)
         ):
             received = [array.shape for array in arrays]
             raise ValueError(
-                "Expected `samples` to be arrays of the shapes "
+                f"Expected `{argument}` to be arrays of the shapes "
                 f"{dict(zip(self.names, self.shapes))}. Received: arrays of "
                 f"the shapes {received}"
             )
         rows = {len(array) for array in arrays}
         if len(rows) > 1 or 0 in rows or max(rows) % (self.batch or 1):
             raise ValueError(
-                "Expected `samples` to have the same number of rows for each "
+                f"Expected `{argument}` to have the same number of rows for each "
                 "input, at least one, and a multiple of the model's batch size "
                 f"({self.batch}). Received: {sorted(rows)} rows"
             )
         return [a.astype(d) for a, d in zip(arrays, self.dtypes)]
 
-    def _check_structure(self, samples):
+    def _check_structure(self, samples, argument):
         try:
             keras.tree.assert_same_structure(
                 keras.tree.lists_to_tuples(self.structure),
@@ -87,7 +111,7 @@ class Signature:
         except (TypeError, ValueError) as error:
             structure = self.pack(self.names)
             raise ValueError(
-                "Expected `samples` to have the structure of the model's "
+                f"Expected `{argument}` to have the structure of the model's "
                 f"inputs, {structure}. Received: {type(samples).__name__} "
                 f"of {len(keras.tree.flatten(samples))} leaves"
             ) from error

@@ -1,11 +1,13 @@
 """Export to TFLite files, checked before they are written."""
 
+import dataclasses
 import os
 import warnings
 
 import keras
 
 from tf_admm import files
+from tf_admm.export.tflite import arena
 from tf_admm.export.tflite import conversion
 from tf_admm.export.tflite import quirks
 from tf_admm.export.tflite import report
@@ -18,7 +20,15 @@ COMPARED_ROWS = 64
 
 
 def to_tflite(
-    model, path, *, sparse=True, samples=None, dtype="float32", representative=None
+    model,
+    path,
+    *,
+    sparse=True,
+    samples=None,
+    dtype="float32",
+    representative=None,
+    io_dtype="float32",
+    select_tf_ops=False,
 ):
     """Writes `model` as a TFLite file that has been run and compared.
 
@@ -35,6 +45,9 @@ def to_tflite(
     themselves computing in float32: their own rounding, about 1e-3 in float16,
     is not in the file.
 
+    The states of stateful recurrent layers are zero as the file starts, and for each
+    comparison; those of `model` are left as they were.
+
     Args:
         model: a built Keras model that is called on one structure of inputs.
         path: the file to write; its folder must exist.
@@ -44,12 +57,30 @@ def to_tflite(
             inputs. Needed for subclassed models whose inputs aren't floats. For
             int8 the first of `representative`, since others may be out of range.
         dtype: what weights are stored as: `"float32"`, `"float16"`, or `"int8"`,
-            in which activations are int8 too, and inputs and outputs float32.
+            in which activations are int8 too.
         representative: for int8, inputs as `samples`, of which up to 500 rows say
             what ranges the activations have.
+        io_dtype: for int8, what floating-point inputs and outputs are: `"float32"`,
+            or `"int8"`, x / scale + zero point by the scale and zero point of each
+            in the file, as TFLite Micro has them. It runs no sparse kernels either,
+            so give `sparse=False`, too.
+        select_tf_ops: whether TensorFlow's own operators may stand in for those that
+            TFLite lacks. Such a file runs in an interpreter with the Flex delegate
+            only, which TensorFlow has up to 2.19; where none is installed that could
+            run it, nothing is written.
 
     Returns:
         An `ExportReport`.
+
+    Example:
+
+    ```python
+    report = tf_admm.export.to_tflite(
+        model, "model.tflite", dtype="int8", representative=x_train[:200],
+        io_dtype="int8", sparse=False,
+    )
+    print(report.bytes, report.arena_bytes)
+    ```
 
     Raises:
         TypeError, ValueError: if an argument is not as described; raised
@@ -59,9 +90,12 @@ def to_tflite(
     """
     _check_model(model)
     path = checked_path(path)
+    _check_flags(sparse=sparse, select_tf_ops=select_tf_ops)
+    precision = Precision(dtype, (), io_dtype, select_tf_ops)
+    _check_representative(dtype, representative)
     example = samples if representative is None else representative
     signature = Signature(model, example)
-    precision = _precision(signature, dtype, representative)
+    precision = dataclasses.replace(precision, rows=_rows(signature, representative))
     if samples is None and precision.rows:
         size = signature.batch or 1
         rows = max(COMPARED_ROWS // size, 1) * size
@@ -98,17 +132,33 @@ def write(path, dtype, dense, small, batch):
     return result
 
 
-def _precision(signature, dtype, representative):
+def _check_flags(**flags):
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise TypeError(
+                f"Expected `{name}` to be True or False. Received: {name}={value!r} of "
+                f"type {type(value)}"
+            )
+
+
+def _check_representative(dtype, representative):
     if (dtype == "int8") != (representative is not None):
         raise ValueError(
             "Expected `representative` inputs for dtype='int8', and for no other. "
             f"Received: dtype={dtype!r}, representative={type(representative)}"
         )
+
+
+def _rows(signature, representative):
+    """Rows, or batches of the size that the model insists on."""
     if representative is None:
-        return Precision(dtype)
-    flat, size = signature.flatten(representative), signature.batch or 1
+        return ()
+    flat, size = (
+        signature.flatten(representative, "representative"),
+        signature.batch or 1,
+    )
     starts = range(0, len(flat[0]), size)
-    return Precision(dtype, tuple([x[i : i + size] for x in flat] for i in starts))
+    return tuple([x[i : i + size] for x in flat] for i in starts)
 
 
 def _report(path, dtype, dense, written, batch, fallback):
@@ -123,6 +173,7 @@ def _report(path, dtype, dense, written, batch, fallback):
         tolerance=written.comparison.tolerance,
         sparse_tensors=report.sparse_tensors(written.data),
         batch=batch,
+        arena_bytes=arena.arena_bytes(written.data),
         fallback=fallback,
     )
 

@@ -1,0 +1,61 @@
+"""What the converter and the runtimes complain of, in a line."""
+
+import re
+
+from tf_admm.structure import kernels
+
+#: Where the converter says that an operator is none of TFLite's: its place in the
+#: program, then its name.
+MISSING = re.compile(r"error: loc\((.*?)\): 'tf\.(\w+)' op is neither a custom op nor")
+#: The name of an operator with the layers that it was called in.
+PLACE = re.compile(r'fused\["\w+:", "([^"@]+)')
+#: How long a line is at most.
+LENGTH = 300
+
+
+def gist(error, model=None):
+    """The line that names the cause.
+
+    Args:
+        error: the exception.
+        model: the Keras model that was converted, to name its layers.
+    """
+    text = str(error)
+    missing = _missing(text, _names(model) if model else set())
+    if missing:
+        more = "; try `select_tf_ops=True`" if "TF Select ops" in text else ""
+        return f"TFLite lacks TensorFlow's operators {', '.join(missing)}{more}"
+    # The converter speaks in pages.
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [x for x in lines if x.startswith(("Flex ops", "Custom ops"))]
+    telling = telling or [x for x in lines if "error:" in x] or lines
+    return f"{type(error).__name__}: {' '.join(telling[-1:])[:LENGTH]}"
+
+
+def _missing(text, names):
+    """Operators, each with the layers it is in, as far as these are known."""
+    found = {}
+    for location, operator in MISSING.findall(text):
+        place = PLACE.search(location)
+        path = place.group(1).split("/")[:-1] if place else []
+        found.setdefault(operator, set()).update(_layers(path, names))
+    return [
+        f"{operator} (layer {', '.join(sorted(map(repr, layers)))})"
+        if layers
+        else operator
+        for operator, layers in found.items()
+    ]
+
+
+def _layers(path, names):
+    """The innermost layer of a path, or the two that it may be."""
+    for part in reversed(path):
+        # TensorFlow numbers a name that it sees again.
+        found = {part, re.sub(r"_\d+$", "", part)} & names
+        if found:
+            return found
+    return set()
+
+
+def _names(model):
+    return {layer.name for layer, _ in kernels.walk(model) if layer is not model}
