@@ -18,7 +18,9 @@ from tf_admm.structure.groups import ChannelGroup
 from tf_admm.structure.groups import ChannelGroups
 from tf_admm.structure.groups import channel_groups
 from tf_admm.structure.kinds import register_layer
+from tf_admm.tables.plan import Plan
 from tf_admm.tables.plan import plan
+from tf_admm.tables.summary import Summary
 from tf_admm.tables.summary import summary
 from tf_admm.version import __version__
 
@@ -30,7 +32,9 @@ __all__ = [
     "ChannelGroup",
     "ChannelGroups",
     "DeploymentReport",
+    "Plan",
     "ShrinkReport",
+    "Summary",
     "__version__",
     "allocate",
     "channel_groups",

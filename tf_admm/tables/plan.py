@@ -1,10 +1,14 @@
 """What each kernel would get: a dry run of the selectors."""
 
+from typing import Any
+
+import keras
 from keras import ops
-from rich.console import Console
 from rich.table import Table
 
 from tf_admm.constraints import sharing
+from tf_admm.printing import Printed
+from tf_admm.printing import shown
 from tf_admm.structure import checks
 from tf_admm.structure import members
 
@@ -30,7 +34,7 @@ class Row:
         self.total = choice.kernel.size
 
 
-class Plan:
+class Plan(Printed):
     """What each kernel of a model would get.
 
     Attributes:
@@ -109,19 +113,18 @@ def _nonzeros(tensor):
     return int(ops.count_nonzero(ops.convert_to_tensor(tensor)))
 
 
-def plan(model, constraints):
+def plan(model: keras.Model, constraints: Any, *, verbose: int = 1) -> Plan:
     """Print what each kernel of a model would get, and why; change nothing.
 
     Args:
         model: a built Keras model.
         constraints: as in `ADMMModel`.
+        verbose: 0 to print nothing.
 
     Returns:
-        The `Plan` that was printed.
+        A `Plan`.
 
     Raises:
         ValueError: as `ADMMModel` would.
     """
-    result = Plan(model, constraints)
-    Console().print(result)
-    return result
+    return shown(Plan(model, constraints), verbose)

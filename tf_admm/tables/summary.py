@@ -2,9 +2,10 @@
 
 import keras
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
+from tf_admm.printing import Printed
+from tf_admm.printing import shown
 from tf_admm.structure import checks
 from tf_admm.structure import kernels
 
@@ -37,7 +38,7 @@ class Row:
         return 1.0 - self.kept / self.total
 
 
-class Summary:
+class Summary(Printed):
     """Sparsity of a model, by kernel and in total.
 
     Attributes:
@@ -61,7 +62,7 @@ class Summary:
 
     @property
     def parameter_ratio(self):
-        """The same over all parameters, of which only kernels are pruned."""
+        """The same over all parameters; only kernels are counted as pruned."""
         kept = self.parameters - self.total + self.kept
         return self.parameters / max(kept, 1)
 
@@ -97,18 +98,17 @@ class Summary:
         return table
 
 
-def summary(model):
+def summary(model: keras.Model, *, verbose: int = 1) -> Summary:
     """Print how sparse each kernel of a model is.
 
     Args:
         model: a built Keras model.
+        verbose: 0 to print nothing.
 
     Returns:
-        The `Summary` that was printed.
+        A `Summary`.
 
     Raises:
         ValueError: if it is no built Keras model.
     """
-    result = Summary(model)
-    Console().print(result)
-    return result
+    return shown(Summary(model), verbose)
