@@ -52,7 +52,11 @@ def data_of(model):
 
 
 @pytest.mark.parametrize("case", SOME)
-@pytest.mark.parametrize("budget", ["macs", "bytes", "nonzeros", "ratio"])
+@pytest.mark.parametrize(
+    "budget",
+    ["macs", "bytes"]
+    + [pytest.param(name, marks=pytest.mark.slow) for name in ("nonzeros", "ratio")],
+)
 def test_the_budget_is_what_is_left(case, budget):
     model = compiled(case)
     x, _ = data_of(model)

@@ -361,7 +361,9 @@ def test_groups(build, sizes):
 
 
 @each_case
-@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "share", [pytest.param(0.25, marks=pytest.mark.slow), 0.5, 1.0]
+)
 def test_dead_channels_go(build, sizes, share):
     """All that were killed, and nothing else, of the model's random weights."""
     model = made(build)
@@ -387,6 +389,7 @@ def test_dead_channels_go(build, sizes, share):
         } == left
 
 
+@pytest.mark.slow
 @each_case
 def test_bytes_are_what_goes(build, sizes):
     """One channel of one group, beside all weights before and after."""
