@@ -11,8 +11,8 @@ import test_tfmot
 
 import tf_admm
 from tf_admm import export
-from tf_admm.reporting import variants
 from tf_admm.structure import kernels
+from tf_admm.structure import kinds
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_prospects_of_what_may_be_fully_connected():
     x = keras.layers.EinsumDense("abc,cd->abd", (6, 64), name="einsum")(inputs)
     x = keras.layers.LSTM(4, name="lstm")(x)
     model = keras.Model(inputs, x)
-    found = {k.path: variants.prospect(k) for k in kernels.find(model)}
+    found = {k.path: kinds.prospect(k) for k in kernels.find(model)}
     assert all("if the file runs it as" in text for text in found.values())
 
 
