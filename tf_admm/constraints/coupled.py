@@ -65,7 +65,7 @@ class UnitSparsity(MaskConstraint):
     Raises:
         ValueError: if `sparsity` is not in [0, 1]; when given to an `ADMMModel`,
             if not two kernels share it, or the inputs of the second are no
-            multiple of the outputs of the first.
+            multiple of the outputs of the first, or it is known not to read them.
 
     Example:
 
@@ -75,6 +75,8 @@ class UnitSparsity(MaskConstraint):
 
     def __init__(self, sparsity):
         self.sparsity = fraction("sparsity", sparsity)
+
+    adjacent = True
 
     def check(self, shapes):
         if (

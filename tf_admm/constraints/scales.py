@@ -60,9 +60,11 @@ class Magnitudes:
         """Whether all places of a column of so many weights are tried."""
         return rows * max(self.jumps, 1) <= PLACES
 
-    def copies(self, rows):
-        """How often a search holds a column of so many weights."""
-        return max(self.jumps, 1) if self.is_exact(rows) else 1
+    def width(self, rows, block):
+        """How many columns of so many weights are searched at a time."""
+        if self.is_exact(rows):
+            block = min(block, max(PLACES, 4 * block) // max(self.jumps, 1))
+        return block // rows
 
     def fit(self, size, among, scale):
         """`<w, q>`, `<q, q>` and `||w - scale q||^2` of the nearest q, by column."""
@@ -123,7 +125,9 @@ class Magnitudes:
         scales += [largest / value for value in self.values if value > least]
         best = self._best(size, among, ops.stack(scales))
         steps = [(2 * i / (CLOSER - 1) - 1) / (self.grid - 1) for i in range(CLOSER)]
-        closer = ops.concatenate([best * ops.expand_dims(spread, 0) ** s for s in steps])
+        closer = ops.concatenate(
+            [best * ops.expand_dims(spread, 0) ** s for s in steps]
+        )
         return ops.unstack(self._best(size, among, closer)[:2], 2)
 
     def _best(self, size, among, scales):

@@ -1,5 +1,7 @@
 """What each kernel would get: a dry run of the selectors."""
 
+import math
+
 from keras import ops
 from rich.console import Console
 from rich.table import Table
@@ -38,6 +40,8 @@ class Plan:
         kept: nonzeros in all kernels.
         total: entries of all kernels.
         groups: list of `GroupChoice`, one for each channel group that gets a set.
+        parameters: entries of all weights, also those that no set is for.
+        rest: of these, what is in no kernel: biases, normalisation, and others.
     """
 
     def __init__(self, model, constraints):
@@ -50,6 +54,12 @@ class Plan:
         self.groups = [choice for choice in chosen if choice.constraint is not None]
         self.kept = sum(row.kept for row in self.rows)
         self.total = sum(row.total for row in self.rows)
+        self.parameters = sum(math.prod(v.shape) for v in model.weights)
+        self.rest = self.parameters - self.total
+
+    def share(self, total):
+        """So many entries as a fraction of all parameters."""
+        return total / max(self.parameters, 1)
 
     @property
     def ratio(self):
@@ -62,6 +72,7 @@ class Plan:
             table.add_column(name, overflow="fold")
         table.add_column("kept", justify="right")
         table.add_column("total", justify="right")
+        table.add_column("share", justify="right")
         table.add_column("why", overflow="fold")
         for row in self.rows:
             table.add_row(
@@ -70,6 +81,7 @@ class Plan:
                 "-" if row.constraint is None else repr(row.constraint),
                 f"{row.kept:,}",
                 f"{row.total:,}",
+                f"{self.share(row.total):.1%}",
                 row.why,
             )
         if self.groups:
@@ -81,6 +93,7 @@ class Plan:
                 repr(choice.constraint),
                 f"{choice.constraint.kept(choice.group.channels):,}",
                 f"{choice.group.channels:,}",
+                "",
                 choice.why,
             )
         table.add_section()
@@ -90,6 +103,16 @@ class Plan:
             f"{self.ratio:.1f}x smaller",
             f"{self.kept:,}",
             f"{self.total:,}",
+            f"{self.share(self.total):.1%}",
+        )
+        table.add_row(
+            "the rest",
+            "",
+            "-",
+            f"{self.rest:,}",
+            f"{self.rest:,}",
+            f"{self.share(self.rest):.1%}",
+            "biases, normalisation, other",
         )
         return table
 
