@@ -262,7 +262,8 @@ def _check_budget(shares, budget, worded, name, held):
         nearest = worded(least if budget < least else most)
         raise ValueError(
             f"Invalid value for argument `{name}`. Expected a budget that can be "
-            f"met: the nearest is {name}={nearest:.12g}, at which {end}. Received: {name}={worded(budget):.12g}"
+            f"met: the nearest is {name}={nearest:.12g}, at which {end}. "
+            f"Received: {name}={worded(budget):.12g}"
         )
 
 

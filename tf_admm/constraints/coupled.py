@@ -27,6 +27,8 @@ class GlobalSparsity(MaskConstraint):
 
     Example:
 
+    >>> layers = [keras.layers.Dense(8, name=name) for name in ("fc1", "fc2", "head")]
+    >>> model = keras.Sequential([keras.Input((8,)), *layers])
     >>> everything = tf_admm.constraints.GlobalSparsity(0.9)
     >>> admm = tf_admm.ADMMModel(model, {"head": None, ".*": everything})
     """
@@ -69,6 +71,8 @@ class UnitSparsity(MaskConstraint):
 
     Example:
 
+    >>> layers = [keras.layers.Dense(8, name=name) for name in ("fc1", "fc2", "head")]
+    >>> model = keras.Sequential([keras.Input((8,)), *layers])
     >>> units = tf_admm.constraints.UnitSparsity(0.5)
     >>> admm = tf_admm.ADMMModel(model, {"fc1": units, "fc2": units})
     """

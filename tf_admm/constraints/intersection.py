@@ -28,6 +28,7 @@ class Intersection(SetConstraint):
     >>> tf_admm.constraints.Intersection(
     ...     tf_admm.constraints.Sparsity(0.95), tf_admm.constraints.Levels.binary()
     ... )
+    Intersection(Sparsity(0.95), values=Levels([-1, 1], per_channel=False))
 
     Reference: ADMM-NN, Ren et al., 2019, arXiv:1812.11677.
     """

@@ -1,6 +1,5 @@
 """Quantisation levels with a free scale."""
 
-import functools
 import math
 
 import keras
@@ -49,8 +48,9 @@ class Levels(ValueConstraint):
 
     Example:
 
-    >>> tf_admm.constraints.Levels.ternary()(np.array([[1.0, -3.0, 2.6, 0.2]]))
-    [0., -2.8, 2.8, 0.]
+    >>> z = tf_admm.constraints.Levels.ternary()(np.array([[1.0, -3.0, 2.6, 0.2]]))
+    >>> print(np.round(z, 2))
+    [[ 0.  -2.8  2.8  0. ]]
 
     References: Leng et al., 2018, arXiv:1707.09870 (alternating least squares);
     ADMM-NN, Ren et al., 2019, arXiv:1812.11677.
@@ -114,7 +114,8 @@ class Levels(ValueConstraint):
             pieces = blocks.slices(rows, block)
             loaded = [lambda piece=piece: load(piece, part) for piece in pieces]
             starts = self._magnitudes.starts(*self._sample(loaded, every))
-            scale = starts[0] if len(starts) == 1 else self._best(starts, loaded)
+            exact = self._magnitudes.is_exact(rows)
+            scale = starts[0] if exact else self._best(starts, loaded)
             return blocks.joined(
                 [
                     self._signed(columns[piece, part], *load(piece, part), scale)
@@ -140,11 +141,12 @@ class Levels(ValueConstraint):
         """Of the ends of alternating least squares, the one of least distance.
 
         Args:
-            starts: list of scales, the first of which was found exactly if it is alone;
+            starts: list of scales; the widest is one more.
             loaded: list of functions that return pieces of the columns.
         """
         largest = [ops.max(load()[0], axis=0, keepdims=True) for load in loaded]
-        widest = functools.reduce(ops.maximum, largest) / self._magnitudes.values[-1]
+        widest = ops.max(ops.concatenate(largest), axis=0, keepdims=True)
+        widest = widest / self._magnitudes.values[-1]
         best, least = widest, float("inf")
         for start in (*starts, widest):
             scales = [start]

@@ -28,8 +28,10 @@ class NMSparsity(MaskConstraint):
 
     Example:
 
-    >>> tf_admm.constraints.NMSparsity(2, 4, axis=0)(np.array([1.0, -3.0, 2.0, 0.5]))
-    [0., -3., 2., 0.]
+    >>> pairs = tf_admm.constraints.NMSparsity(2, 4, axis=0)
+    >>> z = pairs(np.array([1.0, -3.0, 2.0, 0.5]))
+    >>> print(np.array(z))
+    [ 0. -3.  2.  0.]
     """
 
     def __init__(self, n, m, axis=-2):

@@ -76,8 +76,9 @@ class Sparsity(RateConstraint):
 
     Example:
 
-    >>> tf_admm.constraints.Sparsity(0.5)(np.array([1.0, -3.0, 2.0, 0.5]))
-    [0., -3., 2., 0.]
+    >>> z = tf_admm.constraints.Sparsity(0.5)(np.array([1.0, -3.0, 2.0, 0.5]))
+    >>> print(np.array(z))
+    [ 0. -3.  2.  0.]
 
     Reference: Zhang et al., 2018, arXiv:1804.03294, section 3.
     """

@@ -66,13 +66,17 @@ class Plan:
         """total / kept over kernels only, as the paper counts."""
         return self.total / max(self.kept, 1)
 
+    def _why(self, row):
+        """Why, and of what is not covered its share of the parameters."""
+        uncovered = row.constraint is None
+        return f"{row.why} ({self.share(row.total):.1%})" if uncovered else row.why
+
     def __rich__(self):
         table = Table(title="Plan")
         for name in ("kernel", "shape", "constraint"):
             table.add_column(name, overflow="fold")
         table.add_column("kept", justify="right")
         table.add_column("total", justify="right")
-        table.add_column("share", justify="right")
         table.add_column("why", overflow="fold")
         for row in self.rows:
             table.add_row(
@@ -81,8 +85,7 @@ class Plan:
                 "-" if row.constraint is None else repr(row.constraint),
                 f"{row.kept:,}",
                 f"{row.total:,}",
-                f"{self.share(row.total):.1%}",
-                row.why,
+                self._why(row),
             )
         if self.groups:
             table.add_section()
@@ -93,7 +96,6 @@ class Plan:
                 repr(choice.constraint),
                 f"{choice.constraint.kept(choice.group.channels):,}",
                 f"{choice.group.channels:,}",
-                "",
                 choice.why,
             )
         table.add_section()
@@ -103,7 +105,6 @@ class Plan:
             f"{self.ratio:.1f}x smaller",
             f"{self.kept:,}",
             f"{self.total:,}",
-            f"{self.share(self.total):.1%}",
         )
         table.add_row(
             "the rest",
@@ -111,8 +112,7 @@ class Plan:
             "-",
             f"{self.rest:,}",
             f"{self.rest:,}",
-            f"{self.share(self.rest):.1%}",
-            "biases, normalisation, other",
+            f"biases, normalisation, other ({self.share(self.rest):.1%})",
         )
         return table
 
