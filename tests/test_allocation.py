@@ -240,7 +240,7 @@ def test_an_impossible_budget_names_the_nearest(model, budget, nearest):
         ({"ratio": 2, "exclude": ["fc9"]}, "'fc9', which matches none"),
         ({"ratio": 2, "exclude": "fc2"}, "`exclude`. Expected a list of keys"),
         ({"ratio": 2, "exclude": None}, "`exclude`. Expected a list of keys"),
-        ({"ratio": 2, "exclude": [".*"]}, "at least one kernel.*'excluded by"),
+        ({"ratio": 2, "exclude": [".*"]}, "at least one kernel.*excluded by"),
         ({"ratio": "10"}, "`ratio`. Expected a positive number. Received: ratio='10'"),
         ({"ratio": 2, "method": ["erk"]}, "`method`. Expected one of"),
         ({"ratio": 2, "constraint": None}, "`constraint`.*NoneType"),
@@ -499,3 +499,97 @@ def test_an_entry_that_is_no_constraint(tmp_path, entry):
     path.write_text(json.dumps({"fc1": entry}))
     with pytest.raises(ValueError, match="Expected the entry of 'fc1' to be null"):
         tf_admm.Allocation.load(path)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe{}", b"\x80", b"[" * 100_000])
+def test_files_that_are_no_json(model, data, tmp_path, content):
+    path = tmp_path / "allocation.json"
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match="^Expected JSON in .*allocation.json. Received"
+    ):
+        tf_admm.Allocation.load(path)
+    with pytest.raises(ValueError, match="^Expected `cache`.*allocation.json"):
+        tf_admm.allocate(model, ratio=9, method="sensitivity", data=data, cache=path)
+
+
+# Weights that are pruned by name only.
+
+
+def bert_like():
+    """Half of its weights are embeddings."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(512, 16, name="token_embedding")(inputs)
+    x = layers.Dense(256, "relu", name="fc1")(layers.Flatten()(x))
+    model = keras.Model(inputs, layers.Dense(2, name="head")(x))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    rng = np.random.default_rng(0)
+    return model, (rng.integers(0, 512, (16, 6)), rng.integers(0, 2, 16))
+
+
+TABLE, REST = 512 * 16, 96 * 256 + 256 * 2
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("budget", ["ratio", "nonzeros"])
+def test_include_reaches_embeddings(method, budget):
+    model, data = bert_like()
+    wanted = {"ratio": 10, "nonzeros": (TABLE + REST) // 10}[budget]
+    allocation = tf_admm.allocate(
+        model, **{budget: wanted}, method=method, data=data, include=["token_embedding"]
+    )
+    assert set(allocation) == {
+        "token_embedding/embeddings",
+        "fc1/kernel",
+        "head/kernel",
+    }
+    assert spent(model, allocation, budget) == (TABLE + REST) // 10
+    # By their own paths, they reach what they are for.
+    admm = tf_admm.ADMMModel(model, allocation)
+    admm.finalize()
+    assert tf_admm.summary(model).kept == (TABLE + REST) // 10
+
+
+@pytest.mark.parametrize(
+    "budget, cost",
+    [({"ratio": 10}, TABLE), ({"nonzeros": 100}, TABLE), ({"bytes": 100}, 4 * TABLE)],
+)
+def test_what_holds_a_budget_up_is_named(budget, cost):
+    model, _ = bert_like()
+    with pytest.raises(ValueError, match="Expected a budget that can be met") as error:
+        tf_admm.allocate(model, **budget)
+    message = str(error.value)
+    share = f"{TABLE / (TABLE + REST):.0%} of all"
+    assert f"'token_embedding/embeddings' ({cost:,}, {share})" in message
+    assert "can't be chosen unless `include=['token_embedding']`" in message
+    ((name, _),) = budget.items()
+    possible = float(message.split(f"{name}=")[1].split(",")[0])
+    tf_admm.allocate(model, **{name: possible})
+
+
+def test_what_is_excluded_holds_it_up_too():
+    model, _ = bert_like()
+    with pytest.raises(
+        ValueError, match=r"'fc1/kernel' \(24,576, 74% of all\): excluded"
+    ):
+        tf_admm.allocate(model, ratio=10, exclude=["fc1"])
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"bytes": 9000}, "zeros the budget `bytes` counts.*costs 32,768 however"),
+        ({"macs": 9000}, "zeros the budget `macs` counts.*costs 0 however"),
+        ({"ratio": 2, "include": "token_embedding"}, "`include`. Expected a list"),
+        (
+            {"ratio": 2, "include": ["tokens"]},
+            "key of `include`.*'tokens', which matches",
+        ),
+        ({"ratio": 2, "structure": "channels"}, "`include` with structure='weights'"),
+    ],
+)
+def test_bad_includes(arguments, message):
+    model, _ = bert_like()
+    with pytest.raises(ValueError, match=message):
+        tf_admm.allocate(model, **{"include": ["token_embedding"], **arguments})

@@ -772,3 +772,23 @@ def test_a_shape_that_the_set_makes_no_sense_for(constraint, shape):
     with pytest.raises(ValueError, match="Expected .*kernel") as error:
         constraint(normal(shape))
     assert f"{shape}" in str(error.value)
+
+
+# Sets of a user's own, which print by their configs.
+
+
+class Strided(Sparsity):
+    """Keeps its argument under a name that its config doesn't have."""
+
+    def __init__(self, sparsity, every=2):
+        super().__init__(sparsity)
+        self._step = every
+
+    def get_config(self):
+        return {**super().get_config(), "every": self._step}
+
+
+def test_a_set_prints_what_its_config_says():
+    assert repr(Strided(0.5, 3)) == "Strided(0.5, every=3)"
+    both = Intersection(Strided(0.5), Clusters(2))
+    assert repr(both) == "Intersection(Strided(0.5, every=2), values=Clusters(2))"

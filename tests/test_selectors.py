@@ -317,3 +317,53 @@ def test_plan_counts_what_admm_will_keep(constraint):
     admm.finalize()
     summary = tf_admm.summary(model)
     assert [row.kept for row in plan.rows] == [row.kept for row in summary.rows]
+
+
+# Misspelt keys, and units that don't touch.
+
+
+@pytest.mark.parametrize(
+    "key, meant",
+    [("hiden", "hidden"), ("hiddne/kernel", "hidden/kernel"), ("haed", "head")],
+)
+def test_a_misspelt_key(key, meant):
+    stack = layers.Dense(4, name="hidden"), layers.Dense(2, name="head")
+    with pytest.raises(ValueError) as error:
+        matched(through(*stack, shape=(3,)), {key: HALF})
+    message = str(error.value)
+    assert f"did you mean {meant!r}?" in message
+    assert message.index("did you mean") < message.index("['hidden/kernel'")
+
+
+def test_a_long_list_is_cut():
+    stack = [layers.Dense(2, name=f"layer_{i}") for i in range(40)]
+    with pytest.raises(ValueError, match="'layer_11/kernel'] and 28 more") as error:
+        matched(through(*stack, shape=(2,)), {"?": HALF})
+    assert "layer_12" not in str(error.value)
+
+
+def a_b_c(touching):
+    inputs = keras.Input((8, 8, 2))
+    x = layers.Conv2D(4, 3, name="a")(inputs)
+    x = layers.BatchNormalization()(x)
+    x = layers.DepthwiseConv2D(3, name="b")(layers.Activation("relu")(x))
+    if not touching:
+        x = layers.Conv2D(4, 1, name="between")(x)
+    x = layers.Flatten()(layers.MaxPooling2D()(x))
+    return keras.Model(inputs, layers.Dense(2, name="c")(x))
+
+
+@pytest.mark.parametrize("plan", [tf_admm.plan, tf_admm.ADMMModel])
+def test_units_must_touch(plan):
+    units = UnitSparsity(0.5)
+    plan(a_b_c(touching=True), {"a": units, "c": units})
+    with pytest.raises(ValueError, match="Received: 'a/kernel' and 'c/kernel'.*touch"):
+        plan(a_b_c(touching=False), {"a": units, "c": units})
+
+
+def test_units_of_a_nested_model_and_of_one_that_can_not_be_seen():
+    units = UnitSparsity(0.5)
+    inner = keras.Sequential([keras.Input((5,)), layers.Dense(4, name="a")])
+    nested = through(inner, layers.Dense(2, name="c"), shape=(5,))
+    assert len(matched(nested, {"a": units, "c": units})) == 2
+    tf_admm.plan(nested, {"a": units, "c": units})

@@ -1065,3 +1065,24 @@ def test_saved_run_goes_on(name, epoch, position, update_freq, tmp_path):
     for key, found in history.items():
         assert found == undisturbed[key][epoch + 1 :], key
     assert_pruned(loaded)
+
+
+def test_the_progress_bar_shows_what_a_person_reads(capsys):
+    """The logs hold all keys, for `History` and callbacks listed after ours."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    admm = tf_admm.ADMMModel(model, Sparsity(0.5), rho=0.1)
+    admm.compile("sgd", "mse", jit_compile=False)
+    x, y = np.ones((8, 4), "float32"), np.ones((8, 2), "float32")
+    admm.fit(x, y, epochs=2, callbacks=[tf_admm.ADMMCallback(1)])
+    said = capsys.readouterr().out
+    for name in ("admm_penalty", "admm_primal:", "admm_dual", "admm_dual_rel"):
+        assert name not in said
+    assert "admm_primal_rel" in said and "rho" in said
+    keys = {"admm_penalty", "admm_primal", "admm_dual", "admm_primal_rel"}
+    assert keys | {"admm_dual_rel", "rho", "loss"} <= set(admm.history.history)
+    # A bar of the user's own is the only one; and `verbose=0` shows none.
+    ours, own = tf_admm.ADMMCallback(1), keras.callbacks.ProgbarLogger()
+    admm.fit(x, y, epochs=3, initial_epoch=2, callbacks=[ours, own])
+    assert capsys.readouterr().out.count("Epoch 3/3") == 1
+    admm.fit(x, y, epochs=4, initial_epoch=3, verbose=0, callbacks=[ours])
+    assert not capsys.readouterr().out

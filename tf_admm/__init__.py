@@ -18,6 +18,7 @@ from tf_admm.structure.groups import ChannelGroup
 from tf_admm.structure.groups import ChannelGroups
 from tf_admm.structure.groups import channel_groups
 from tf_admm.structure.kinds import register_layer
+from tf_admm.structure.saving import save_compressed
 from tf_admm.tables.plan import Plan
 from tf_admm.tables.plan import plan
 from tf_admm.tables.summary import Summary
@@ -45,6 +46,7 @@ __all__ = [
     "plan",
     "register_layer",
     "report",
+    "save_compressed",
     "schedules",
     "shrink",
     "summary",

@@ -123,7 +123,10 @@ def constraints(model, description):
             wanted[entry["group"]] = constraint
         pairs.update((place, constraint) for place in entry.get("kernels", ()))
     groups = channel_groups(model, verbose=0) if wanted else []
+    sets = {id(found[place].variable): pairs[place] for place in pairs}
+    # In the order in which they were matched, that of the layers.
+    ordered = [k for k in kernels.everything(model) if id(k.variable) in sets]
     return members.Matched(
-        [(found[place], pairs[place]) for place in sorted(pairs)],
+        [(kernel, sets[id(kernel.variable)]) for kernel in ordered],
         [members.GroupChoice(g, wanted.get(g.name), "saved") for g in groups],
     )

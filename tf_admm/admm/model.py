@@ -1,5 +1,6 @@
 """The model that is trained by ADMM."""
 
+import inspect
 import warnings
 from typing import Any
 
@@ -164,7 +165,10 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
 
     def fit(self, *args, **kwargs):
         """`keras.Model.fit`, which says so if it ends before retraining."""
-        history = super().fit(*args, **kwargs)
+        given = inspect.signature(super().fit).bind(*args, **kwargs)
+        given.apply_defaults()
+        given.arguments["callbacks"] = _with_bar(**given.arguments)
+        history = super().fit(*given.args, **given.kwargs)
         # `BackupAndRestore` leaves it behind, and then the `initial_epoch` of
         # the next fit would be ignored.
         self._initial_epoch = None
@@ -303,3 +307,13 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         model = keras.saving.deserialize_keras_object(config.pop("model"))
         constraints = checkpoints.constraints(model, config.pop("constraints"))
         return cls(model, constraints, **config)
+
+
+def _with_bar(callbacks, verbose, **_):
+    """The callbacks of `fit`, and the progress bar."""
+    if not verbose or isinstance(callbacks, keras.callbacks.CallbackList):
+        return callbacks
+    callbacks = keras.tree.flatten(callbacks) if callbacks else []
+    own = any(isinstance(c, keras.callbacks.ProgbarLogger) for c in callbacks)
+    # The last, as Keras has it, so that it shows what others add.
+    return callbacks if own else [*callbacks, progress.Bar()]

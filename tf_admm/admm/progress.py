@@ -1,9 +1,12 @@
 """How far a run has come."""
 
+import keras
 from keras import ops
 
 PHASES = DENSE, ADMM, RETRAINING = "dense", "admm", "retraining"
 RESIDUALS = ("admm_primal", "admm_dual", "admm_primal_rel", "admm_dual_rel")
+#: Keys of the logs that the progress bar leaves out.
+UNSHOWN = ("admm_penalty", "admm_primal", "admm_dual", "admm_dual_rel")
 
 
 class Progress:
@@ -49,6 +52,18 @@ class Progress:
     def retraining(self):
         """Whether the phase is that, a boolean tensor."""
         return self.phase == PHASES.index(RETRAINING)
+
+
+class Bar(keras.callbacks.ProgbarLogger):
+    """Keras' progress bar, with what a person reads of the six keys of ADMM.
+
+    Keras adds a bar of its own only if `fit` is given none. The logs keep all keys,
+    for the other callbacks.
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = logs or {}
+        super().on_epoch_end(epoch, {k: v for k, v in logs.items() if k not in UNSHOWN})
 
 
 def value(variable):

@@ -22,6 +22,8 @@ BUDGETS = {
     "macs": costs.MACs,
 }
 STRUCTURES = ("weights", "channels")
+#: Parts that hold a budget up, in its message.
+MOST_NAMED = 3
 #: Relative; of a budget that has been printed.
 ROUNDING = 1e-9
 
@@ -36,6 +38,7 @@ def allocate(
     method="magnitude",
     constraint=Sparsity,
     exclude=(),
+    include=(),
     structure="weights",
     data=None,
     cache=None,
@@ -46,7 +49,8 @@ def allocate(
     The budget is met to within the cost of one unit of the set (a weight, a
     block, a filter), from below, over all kernels of the model; blocks that are
     cut off by the end of an axis cost as much as whole ones. Kernels that are
-    excluded, untrainable or embeddings count as they are. Each kernel keeps as many
+    excluded, untrainable, or pruned by name only (embeddings, and weights that no
+    Keras layer calls a kernel) count as they are. Each kernel keeps as many
     weights as it has outputs, or a unit if that is more, so that it can join its
     inputs to all outputs; which weights these are is the training's to find.
 
@@ -66,6 +70,9 @@ def allocate(
             class `Sparsity` or `FilterSparsity`.
         exclude: keys of kernels to leave alone, as in `ADMMModel`; of channels, names
             of groups.
+        include: keys of weights that the budget may be spent on besides, of those
+            that are pruned by name only, such as `["token_embedding"]`; not for
+            channels.
         structure: `"weights"`, or `"channels"`: the budget is spent over the channel
             groups of the model (`tf_admm.channel_groups`), and is what `shrink`
             leaves, exactly, to within one channel: `macs` and `ratio` of the kernels,
@@ -85,7 +92,9 @@ def allocate(
 
     Raises:
         ValueError: if not one budget is given, or it can't be met; the message
-            names the nearest one that can.
+            names the nearest one that can, and the largest parts that hold it up; or
+            if a weight of `include` costs the same however many zeros it has, such as
+            a table of embeddings in `bytes`.
     """
     checks.check_built(model)
     name, budget = _budget(ratio=ratio, nonzeros=nonzeros, bytes=bytes, macs=macs)
@@ -95,7 +104,14 @@ def allocate(
             f"Invalid value for argument `structure`. Expected one of {STRUCTURES}. "
             f"Received: structure={structure!r}"
         )
+    _check_keys("exclude", exclude)
+    _check_keys("include", include)
     if structure == "channels":
+        if include:
+            raise ValueError(
+                "Expected `include` with structure='weights', since channel groups "
+                f"take their members whole. Received: include={include}"
+            )
         result = Allocation(
             channels.allocate(
                 model, name, budget, method, exclude, data, cache, samples
@@ -103,16 +119,26 @@ def allocate(
         )
         plan(model, result)
         return result
-    chosen, fixed = _divide(model, constraint, exclude)
+    chosen, fixed = _divide(model, constraint, exclude, include)
     cost = BUDGETS[name](model, samples)
     shares = [sharing.Share(kernel, constraint, cost) for kernel in chosen]
+    _check_saves(shares, name)
     spent = sum(cost(kernel, kernel.size) for kernel in fixed)
     if name == "ratio":
         total = sum(kernel.size for kernel in (*chosen, *fixed))
         budget = total / budget
-        _check_budget(shares, budget - spent, lambda c: total / (c + spent), name)
+
+        def worded(c):
+            return total / (c + spent)
     else:
-        _check_budget(shares, budget - spent, lambda c: c + spent, name)
+
+        def worded(c):
+            return c + spent
+
+    held = [
+        (cost(kernel, kernel.size), kernel, _why(kernel, exclude)) for kernel in fixed
+    ]
+    _check_budget(shares, budget - spent, worded, name, held)
     level = methods.METHODS[method](
         chosen,
         constraint,
@@ -156,24 +182,44 @@ def _check_method(model, method, data):
         )
 
 
-def _divide(model, family, exclude):
+def _check_keys(name, keys):
+    if not isinstance(keys, list | tuple | set):
+        raise ValueError(
+            f"Invalid value for argument `{name}`. Expected a list of keys. Received: "
+            f"{name}={keys!r}"
+        )
+
+
+def _divide(model, family, exclude, include):
     """The kernels to share the budget, and those that stay as they are."""
     probe = _probe(family)
-    if not isinstance(exclude, list | tuple | set):
-        raise ValueError(
-            "Invalid value for argument `exclude`. Expected a list of keys. Received: "
-            f"exclude={exclude!r}"
-        )
     found = kernels.find(model)
     selectors.check_keys(found, dict.fromkeys(exclude), "exclude")
+    selectors.check_keys(found, dict.fromkeys(include, probe), "include")
 
-    def unless_excluded(kernel):
-        return None if any(selectors.matches(k, kernel) for k in exclude) else probe
+    def may_be_pruned(kernel):
+        return not _is_any(exclude, kernel) and (
+            not kernel.by_name_only or _is_any(include, kernel)
+        )
 
-    choices = selectors.choose(found, unless_excluded)
+    wanted = {k.path: probe if may_be_pruned(k) else None for k in found}
+    choices = selectors.choose(found, wanted) if found else []
     chosen = [c.kernel for c in choices if c.constraint is not None]
     fixed = [c.kernel for c in choices if c.constraint is None]
     return chosen, fixed
+
+
+def _is_any(keys, kernel):
+    return any(selectors.matches(key, kernel) for key in keys)
+
+
+def _why(kernel, exclude):
+    """Why a kernel stays as it is."""
+    if _is_any(exclude, kernel):
+        return "excluded"
+    if not kernel.variable.trainable:
+        return "not trainable"
+    return f"can't be chosen unless `include={[min(kernel.names(), key=len)]}`"
 
 
 def _probe(family):
@@ -191,15 +237,42 @@ def _probe(family):
     return probe
 
 
-def _check_budget(shares, budget, worded, name):
+def _check_saves(shares, name):
+    for share in shares:
+        if share.kernel.by_name_only and share.cost(share.floor) >= share.cost(
+            share.units
+        ):
+            raise ValueError(
+                "Invalid value for argument `include`. Expected weights whose zeros "
+                f"the budget `{name}` counts. Received: '{share.kernel.path}', which "
+                f"costs {share.cost(share.units):,} however many zeros it has"
+            )
+
+
+def _check_budget(shares, budget, worded, name, held):
     least = sum(share.cost(share.floor) for share in shares)
     most = sum(share.cost(share.units) for share in shares)
     # The nearest, as it is printed, can be met.
     if not least * (1 - ROUNDING) <= budget <= most * (1 + ROUNDING):
+        if budget < least:
+            floors = [(s.cost(s.floor), s.kernel, "its floor") for s in shares]
+            end = f"each kernel keeps its floor; {_largest(held, floors, shares)}"
+        else:
+            end = "nothing is zero"
         nearest = worded(least if budget < least else most)
         raise ValueError(
             f"Invalid value for argument `{name}`. Expected a budget that can be "
-            f"met: the nearest is {name}={nearest:.12g}, at which "
-            f"{'each kernel keeps its floor' if budget < least else 'nothing is zero'}"
-            f". Received: {name}={worded(budget):.12g}"
+            f"met: the nearest is {name}={nearest:.12g}, at which {end}. "
+            f"Received: {name}={worded(budget):.12g}"
         )
+
+
+def _largest(held, floors, shares):
+    """What costs most where the budget can't go lower."""
+    total = sum(cost for cost, *_ in held) + sum(s.cost(s.units) for s in shares)
+    parts = sorted(held + floors, key=lambda part: -part[0])[:MOST_NAMED]
+    named = [
+        f"'{kernel.path}' ({cost:,}, {cost / max(total, 1):.0%} of all): {why}"
+        for cost, kernel, why in parts
+    ]
+    return "what is left most of: " + "; ".join(named)

@@ -2,6 +2,9 @@
 
 from tf_admm.structure import uses
 
+#: Names of weights that a layer takes rows from.
+READ_BY_ROWS = ("embeddings", "position_embeddings")
+
 
 class Nonzeros:
     """The number of weights kept."""
@@ -20,8 +23,9 @@ class Bytes:
 
     Sparse are four bytes a weight, its place in a row of one output (and one
     position), and where each row begins; places and beginnings in 1, 2 or 4
-    bytes, as their range needs. An estimate: the file has a few kilobytes
-    besides.
+    bytes, as their range needs. Tables of embeddings, which are read by rows, TFLite
+    stores dense, zeros and all. An estimate: the file has a few kilobytes besides, and
+    of weights by other names it is not known how they are read.
     """
 
     unit = "bytes"
@@ -30,6 +34,8 @@ class Bytes:
         pass
 
     def __call__(self, kernel, kept):
+        if kernel.variable.name in READ_BY_ROWS:
+            return 4 * kernel.size
         columns = kernel.shape[-2]
         rows = kernel.size // columns
         sparse = kept * (4 + _width(columns)) + (rows + 1) * _width(kept + 1)
@@ -45,7 +51,7 @@ class MACs:
         self._uses = uses.uses(model, samples)
 
     def __call__(self, kernel, kept):
-        return kept * self._uses[id(kernel.variable)]
+        return kept * self._uses.get(id(kernel.variable), 0)
 
 
 def _width(count):

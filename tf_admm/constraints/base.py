@@ -17,6 +17,9 @@ class SetConstraint(keras.constraints.Constraint):
         Pi_S(w) = restrict(w, settle(w)).
     """
 
+    #: Whether of two kernels that share it one must read what the other puts out.
+    adjacent = False
+
     def check(self, shapes):
         """Raise if no kernels of these shapes can be in the set.
 

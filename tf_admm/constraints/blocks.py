@@ -5,7 +5,7 @@ import math
 from keras import ops
 
 #: Entries of a block: so many at least, or this part of all.
-LEAST, PARTS = 2**15, 64
+LEAST, PARTS = 2**13, 64
 #: Entries that are no burden at once in a train step.
 LARGE = 2**16
 

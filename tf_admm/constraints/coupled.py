@@ -27,6 +27,8 @@ class GlobalSparsity(MaskConstraint):
 
     Example:
 
+    >>> layers = [keras.layers.Dense(8, name=name) for name in ("fc1", "fc2", "head")]
+    >>> model = keras.Sequential([keras.Input((8,)), *layers])
     >>> everything = tf_admm.constraints.GlobalSparsity(0.9)
     >>> admm = tf_admm.ADMMModel(model, {"head": None, ".*": everything})
     """
@@ -65,16 +67,20 @@ class UnitSparsity(MaskConstraint):
     Raises:
         ValueError: if `sparsity` is not in [0, 1]; when given to an `ADMMModel`,
             if not two kernels share it, or the inputs of the second are no
-            multiple of the outputs of the first.
+            multiple of the outputs of the first, or it is known not to read them.
 
     Example:
 
+    >>> layers = [keras.layers.Dense(8, name=name) for name in ("fc1", "fc2", "head")]
+    >>> model = keras.Sequential([keras.Input((8,)), *layers])
     >>> units = tf_admm.constraints.UnitSparsity(0.5)
     >>> admm = tf_admm.ADMMModel(model, {"fc1": units, "fc2": units})
     """
 
     def __init__(self, sparsity):
         self.sparsity = fraction("sparsity", sparsity)
+
+    adjacent = True
 
     def check(self, shapes):
         if (

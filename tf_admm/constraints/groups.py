@@ -43,6 +43,8 @@ class GroupSparsity(MaskConstraint):
 
     Example:
 
+    >>> layers = [keras.layers.Dense(8, name=name) for name in ("block1_fc", "head")]
+    >>> model = keras.Sequential([keras.Input((8,)), *layers])
     >>> half = tf_admm.constraints.GroupSparsity(0.5)
     >>> admm = tf_admm.ADMMModel(model, {"block1_.*": half})
     """

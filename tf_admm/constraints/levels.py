@@ -1,6 +1,5 @@
 """Quantisation levels with a free scale."""
 
-import functools
 import math
 
 import keras
@@ -16,9 +15,9 @@ from tf_admm.constraints.scales import total
 
 #: Weights of a column that a search over a grid looks at, about, and of a lone one;
 #: and how many of the largest are always among them, since these may be cut.
-ROWS, LONE, LARGEST = 2**12, 2**17, 2**8
+ROWS, LONE, LARGEST = 2**12, 2**14, 2**6
 #: Rounds of alternating least squares over all weights after it.
-ROUNDS = 4
+ROUNDS = 5
 
 
 @keras.saving.register_keras_serializable(package="tf_admm")
@@ -99,9 +98,9 @@ class Levels(ValueConstraint):
         columns, inside = self._columns(wide(w)), self._columns(among)
         rows, count = columns.shape
         block = blocks.size_of(rows * count)
-        wanted = ROWS if count > 1 else min(LONE, block)
+        wanted = ROWS if count > 1 else max(LONE, block)
         every = blocks.every(rows, wanted, w.shape[-1] if count == 1 else 1)
-        width = block // (rows * self._magnitudes.copies(rows))
+        width = self._magnitudes.width(rows, block)
         # Squares of tiny or huge weights are 0.0 or infinity.
         unit = ops.maximum(ops.max(columns), -ops.min(columns))
         unit = ops.where(unit > 0, unit, 1)
@@ -115,7 +114,8 @@ class Levels(ValueConstraint):
             pieces = blocks.slices(rows, block)
             loaded = [lambda piece=piece: load(piece, part) for piece in pieces]
             starts = self._magnitudes.starts(*self._sample(loaded, every))
-            scale = self._best(starts, loaded)
+            exact = self._magnitudes.is_exact(rows)
+            scale = starts[0] if exact else self._best(starts, loaded)
             return blocks.joined(
                 [
                     self._signed(columns[piece, part], *load(piece, part), scale)
@@ -145,19 +145,21 @@ class Levels(ValueConstraint):
             loaded: list of functions that return pieces of the columns.
         """
         largest = [ops.max(load()[0], axis=0, keepdims=True) for load in loaded]
-        widest = functools.reduce(ops.maximum, largest) / self._magnitudes.values[-1]
-        best, least = None, None
-        for scale in (*starts, widest):
+        widest = ops.max(ops.concatenate(largest), axis=0, keepdims=True)
+        widest = widest / self._magnitudes.values[-1]
+        best, least = widest, float("inf")
+        for start in (*starts, widest):
+            scales = [start]
             for _ in range(ROUNDS):
-                dot, square, _ = self._fit(loaded, scale)
-                scale = ratio(dot, square)
-            dot, square, distance = self._fit(loaded, scale)
-            # What is left once the scale is that of the new q.
-            distance = distance - ops.square(ratio(dot, square) - scale) * square
-            if best is None:
-                best, least = scale, distance
-            best = ops.where(distance < least, scale, best)
-            least = ops.minimum(distance, least)
+                scale = scales[-1]
+                dot, square, distance = self._fit(loaded, scale)
+                scales.append(ratio(dot, square))
+                # What is left once the scale is that of the new q.
+                distance = distance - ops.square(scales[-1] - scale) * square
+                best = ops.where(distance < least, scale, best)
+                least = ops.minimum(distance, least)
+                if len(scales) == 3:
+                    scales = [_limit(*scales)]
         return best
 
     def _fit(self, loaded, scale):
@@ -184,6 +186,14 @@ class Levels(ValueConstraint):
     def _columns(self, w):
         """One column for each scale."""
         return ops.reshape(w, (-1, w.shape[-1] if self.per_channel else 1))
+
+
+def _limit(a, b, c):
+    """Where three scales that near a limit in proportion lead (Aitken)."""
+    bend = (c - b) - (b - a)
+    limit = a - ops.square(b - a) / ops.where(bend != 0, bend, 1)
+    near = ops.logical_and(limit > 0.9 * c, limit < 1.1 * c)
+    return ops.where(near, limit, c)
 
 
 def _thinned(size, among, every):

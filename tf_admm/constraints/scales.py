@@ -60,9 +60,11 @@ class Magnitudes:
         """Whether all places of a column of so many weights are tried."""
         return rows * max(self.jumps, 1) <= PLACES
 
-    def copies(self, rows):
-        """How often a search holds a column of so many weights."""
-        return max(self.jumps, 1) if self.is_exact(rows) else 1
+    def width(self, rows, block):
+        """How many columns of so many weights are searched at a time."""
+        if self.is_exact(rows):
+            block = min(block, max(PLACES, 4 * block) // max(self.jumps, 1))
+        return block // rows
 
     def fit(self, size, among, scale):
         """`<w, q>`, `<q, q>` and `||w - scale q||^2` of the nearest q, by column."""
@@ -89,7 +91,7 @@ class Magnitudes:
         """The scale at which `<w, q>^2 / <q, q>` is largest, for each column."""
         rows, low = size.shape[0], self.values[0]
         # <w, q> and <q, q> at an infinite scale, and what each jump adds to them.
-        products = [low * total(size)]
+        products = [low * total(size * among)]
         squares = [low**2 * total(among)]
         if self.jumps:
             pairs = list(zip(self.values, self.values[1:]))
@@ -100,7 +102,7 @@ class Magnitudes:
                 ops.take(ops.convert_to_tensor(steps, dtype=size.dtype), jump)
                 for steps in (self._gaps, [b * b - a * a for a, b in pairs])
             )
-            products.append(_along(size, row) * gaps)
+            products.append(_along(size * among, row) * gaps)
             squares.append(_along(among, row) * of_squares)
         products, squares = (
             ops.cumsum(ops.cast(ops.concatenate(x), "float64"), axis=0)

@@ -103,7 +103,7 @@ def find(model):
     """
     return [
         kernel
-        for kernel in _matrices(model)
+        for kernel in everything(model)
         if kernel.variable.name in COUNTED_FIRST or kernel.variable.trainable
     ]
 
@@ -114,10 +114,11 @@ def by_place(model):
     The kernels and embeddings that the first release knew come first, so that its
     files still name the same ones.
     """
-    return sorted(_matrices(model), key=lambda k: k.variable.name not in COUNTED_FIRST)
+    return sorted(everything(model), key=lambda k: k.variable.name not in COUNTED_FIRST)
 
 
-def _matrices(model):
+def everything(model):
+    """What `by_place` has, in the order of the layers."""
     found = {}
     for layer, path in walk(model):
         for variable in own_variables(layer):

@@ -10,6 +10,7 @@ from tf_admm.constraints import GroupSparsity
 from tf_admm.constraints.groups import Groups
 from tf_admm.structure import groups
 from tf_admm.structure import kernels
+from tf_admm.structure import neighbours
 from tf_admm.structure import selectors
 
 
@@ -122,6 +123,8 @@ def choose(model, constraints):
         choices, chosen = _by_key(model, found, constraints)
     else:
         choices, chosen = selectors.choose(found, constraints), []
+    pairs = [(c.kernel, c.constraint) for c in choices if c.constraint is not None]
+    neighbours.check_adjacent(model, pairs)
     for group in (c.group for c in chosen if c.constraint is not None):
         made = {id(part.variable) for part in group.producers}
         for choice in choices:

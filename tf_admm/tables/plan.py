@@ -1,5 +1,6 @@
 """What each kernel would get: a dry run of the selectors."""
 
+import math
 from typing import Any
 
 import keras
@@ -42,6 +43,8 @@ class Plan(Printed):
         kept: nonzeros in all kernels.
         total: entries of all kernels.
         groups: list of `GroupChoice`, one for each channel group that gets a set.
+        parameters: entries of all weights, also those that no set is for.
+        rest: of these, what is in no kernel: biases, normalisation, and others.
     """
 
     def __init__(self, model, constraints):
@@ -54,11 +57,22 @@ class Plan(Printed):
         self.groups = [choice for choice in chosen if choice.constraint is not None]
         self.kept = sum(row.kept for row in self.rows)
         self.total = sum(row.total for row in self.rows)
+        self.parameters = sum(math.prod(v.shape) for v in model.weights)
+        self.rest = self.parameters - self.total
+
+    def share(self, total):
+        """So many entries as a fraction of all parameters."""
+        return total / max(self.parameters, 1)
 
     @property
     def ratio(self):
         """total / kept over kernels only, as the paper counts."""
         return self.total / max(self.kept, 1)
+
+    def _why(self, row):
+        """Why, and of what is not covered its share of the parameters."""
+        uncovered = row.constraint is None
+        return f"{row.why} ({self.share(row.total):.1%})" if uncovered else row.why
 
     def __rich__(self):
         table = Table(title="Plan")
@@ -74,7 +88,7 @@ class Plan(Printed):
                 "-" if row.constraint is None else repr(row.constraint),
                 f"{row.kept:,}",
                 f"{row.total:,}",
-                row.why,
+                self._why(row),
             )
         if self.groups:
             table.add_section()
@@ -94,6 +108,14 @@ class Plan(Printed):
             f"{self.ratio:.1f}x smaller",
             f"{self.kept:,}",
             f"{self.total:,}",
+        )
+        table.add_row(
+            "the rest",
+            "",
+            "-",
+            f"{self.rest:,}",
+            f"{self.rest:,}",
+            f"biases, normalisation, other ({self.share(self.rest):.1%})",
         )
         return table
 
