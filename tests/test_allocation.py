@@ -292,13 +292,18 @@ def test_a_loss_that_is_not_finite(bad):
         tf_admm.allocate(model, ratio=1, method="sensitivity", data=data)
 
 
+def items(found):
+    """Kernels as what is projected alone."""
+    return [sensitivity.OfKernel(kernel, Sparsity) for kernel in found]
+
+
 def test_weighted_samples(model, data):
     """Samples without weight are as if they were not there."""
     x, y = data
     found, rest = kernels.find(model)[-1:], np.zeros(32)
     weighted = (x, y, np.concatenate([np.ones(32), rest]))
-    some = sensitivity.curves(model, found, Sparsity, (x[:32], y[:32]))
-    all_ = sensitivity.curves(model, found, Sparsity, weighted)
+    some = sensitivity.curves(model, items(found), Sparsity, (x[:32], y[:32]))
+    all_ = sensitivity.curves(model, items(found), Sparsity, weighted)
     losses = np.array(some["fc2/kernel"])[:, 1]
     # Keras divides by the number of samples, whatever their weights.
     got = np.array(all_["fc2/kernel"])[:, 1]
@@ -340,8 +345,8 @@ def test_other_arrays_with_the_same_loss_are_measured(tmp_path):
     one, two = np.ones((8, 4)), np.eye(4)[np.arange(8) % 4]
     cache, found = tmp_path / "losses.json", kernels.find(model)
     for x in (one, two):
-        got = sensitivity.curves(model, found, Sparsity, (x, np.ones(8)), cache)
-        fresh = sensitivity.curves(model, found, Sparsity, (x, np.ones(8)))
+        got = sensitivity.curves(model, items(found), Sparsity, (x, np.ones(8)), cache)
+        fresh = sensitivity.curves(model, items(found), Sparsity, (x, np.ones(8)))
         assert got == fresh and got["fc/kernel"][0] == [1.0, 0.0]
 
 

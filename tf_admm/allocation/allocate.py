@@ -43,6 +43,7 @@ def allocate(
     data=None,
     cache=None,
     samples=None,
+    verbose=1,
 ):
     """Turn one budget into a constraint for each kernel, and print the plan.
 
@@ -85,6 +86,7 @@ def allocate(
             for the same weights, constraints, arrays and dense loss, they are not
             measured again.
         samples: inputs that say the sizes which the model leaves open, for `macs`.
+        verbose: 0 not to print the plan.
 
     Returns:
         An `Allocation`, a dict from kernel paths to constraints; of channels, from
@@ -117,7 +119,7 @@ def allocate(
                 model, name, budget, method, exclude, data, cache, samples
             )
         )
-        plan(model, result)
+        plan(model, result, verbose=verbose)
         return result
     chosen, fixed = _divide(model, constraint, exclude, include)
     cost = BUDGETS[name](model, samples)
@@ -149,7 +151,7 @@ def allocate(
     )
     kept = sharing.meet(shares, level, budget - spent)
     result = Allocation({s.kernel.path: s.constraint(k) for s, k in zip(shares, kept)})
-    plan(model, result)
+    plan(model, result, verbose=verbose)
     return result
 
 
