@@ -45,8 +45,16 @@ def sets():
         "KernelSparsity(0.5)": (c.KernelSparsity(0.5), True),
         "PatternSparsity()": (c.PatternSparsity(), True),
         "Levels.ternary()": (c.Levels.ternary(), False),
-        "Levels.uniform(4)": (c.Levels.uniform(4), False),
-        "Clusters(16)": (c.Clusters(16), False),
+        **{
+            f"Levels.uniform({bits}{', per_channel=True' if each else ''})": (
+                c.Levels.uniform(bits, each),
+                False,
+            )
+            for bits in (4, 8)
+            for each in (False, True)
+        },
+        "Levels.powers_of_two(4)": (c.Levels.powers_of_two(4), False),
+        **{f"Clusters({k})": (c.Clusters(k), False) for k in (2, 16, 256)},
     }
 
 
@@ -82,7 +90,7 @@ def measure(name):
     w = np.random.default_rng(0).standard_normal(shape, dtype="float32")
     tensor = tf.constant(w)
     # What TensorFlow itself takes at its first calls, on a small tensor.
-    constraint(tensor[..., :64, :64])
+    constraint(tensor[..., :600, :64])
     before = peak()
     constraint(tensor)
     memory = (peak() - before) / w.nbytes

@@ -31,6 +31,7 @@ SPARSITY = {"conv1": 0.8, "conv2": 0.92, "fc1": 0.991, "fc2": 0.93}
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("rounds", 15, "Pairs of fits.")
 flags.DEFINE_integer("steps", 60, "Steps a fit.")
+flags.DEFINE_enum("set", "sparsity", ["sparsity", "clusters"], "What is pruned to.")
 flags.DEFINE_integer("batch_size", 128, "Images a step.")
 
 
@@ -39,6 +40,8 @@ def build(jit_compile, wrap):
     model = models.lenet5((28, 28, 1), 10, dropout=0.3)
     if wrap:
         sets = {k: tf_admm.constraints.Sparsity(s) for k, s in SPARSITY.items()}
+        if FLAGS.set == "clusters":
+            sets = tf_admm.constraints.Clusters(16)
         model = tf_admm.ADMMModel(model, sets, rho=1e-3)
     model.compile("adam", common.loss(), metrics=["accuracy"], jit_compile=jit_compile)
     return model
