@@ -1,6 +1,6 @@
 """Networks that people ship, with half of the channels of every group.
 
-    pip install keras-hub
+    pip install -e ".[hub]"
     python benchmarks/real_networks.py --networks=MobileNetV2,ResNet50V2
 
 builds each network with random weights, prunes half of the channels of every group
