@@ -84,6 +84,7 @@ def test_large_kernels_are_worked_on_compiled_too(constraint):
 MEMORY = """
 import json, resource, sys
 import numpy as np, tensorflow as tf
+from tf_admm import constraints
 constraint = eval(sys.argv[1], vars(constraints))
 w = tf.constant(np.random.default_rng(0).standard_normal((1600, 1600), dtype="float32"))
 constraint(w[:600, :64])
