@@ -10,6 +10,7 @@ from tf_admm.constraints import GroupSparsity
 from tf_admm.structure import kernels
 from tf_admm.structure import uses
 
+SLOW = ("bytes", "nonzeros", "ratio")
 METHODS = ("uniform", "erk", "magnitude", "sensitivity")
 SOME = [
     "residual",
@@ -54,8 +55,7 @@ def data_of(model):
 @pytest.mark.parametrize("case", SOME)
 @pytest.mark.parametrize(
     "budget",
-    ["macs", "bytes"]
-    + [pytest.param(name, marks=pytest.mark.slow) for name in ("nonzeros", "ratio")],
+    ["macs"] + [pytest.param(name, marks=pytest.mark.slow) for name in SLOW],
 )
 def test_the_budget_is_what_is_left(case, budget):
     model = compiled(case)
@@ -75,7 +75,7 @@ def test_the_budget_is_what_is_left(case, budget):
     limit = full / wanted if budget == "ratio" else wanted
     assert left(small, budget, x) <= limit
     # One channel more of any group is too much.
-    for name in kept:
+    for name in kept if budget in SLOW else list(kept)[:1]:
         group = groups.named(name)
         if kept[name] < group.channels:
             more = 1 - (kept[name] + 1) / group.channels
@@ -85,7 +85,7 @@ def test_the_budget_is_what_is_left(case, budget):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("case", ["residual", "attention"])
+@pytest.mark.parametrize("case", ["residual"])
 def test_methods(case, method):
     model = compiled(case)
     x, y = data_of(model)
