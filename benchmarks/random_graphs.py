@@ -24,7 +24,7 @@ from rich.table import Table
 import tf_admm
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
-import random_graphs  # noqa: E402, of which the tests take thirty
+import random_graphs  # noqa: E402, the tests take thirty
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("graphs", 300, "Graphs to build.", lower_bound=1)

@@ -9,7 +9,6 @@ part of --dataset, or --data_path, for the ranges of activations.
 import keras
 from absl import flags
 from absl import logging
-from rich.console import Console
 
 import common
 import datasets
@@ -46,8 +45,7 @@ def main(_):
     common.check_writable(FLAGS.tflite_path)
     model = keras.saving.load_model(FLAGS.model_path)
     if FLAGS.shrink:
-        model, report = tf_admm.shrink(model)
-        Console().print(report)
+        model, _ = tf_admm.shrink(model)
     report = tf_admm.export.to_tflite(
         model,
         FLAGS.tflite_path,

@@ -23,8 +23,8 @@ class Allocation(dict):
 
         Raises:
             ValueError: if an entry is a function, or one object stands under several
-                keys, neither of which the file could say; put the latter under one
-                regular expression.
+                keys, since a file can say neither; put the latter under one regular
+                expression.
         """
         objects = [id(value) for value in self.values() if value is not None]
         if len(set(objects)) < len(objects):

@@ -51,10 +51,10 @@ class GlobalSparsity(MaskConstraint):
 class UnitSparsity(MaskConstraint):
     """Units between two kernels are dead: filters of one, channels of the next.
 
-    Shared by two kernels, in the order of the model (of a subclassed model, that
-    in which its layers became attributes), of which the second must read what the
-    first puts out, directly or through a Flatten. A unit is one filter
-    of the first together with all that reads it in the second, counted once:
+    Two kernels share it, in the order of the model (of a subclassed model, that in
+    which its layers became attributes). The second must read what the first puts
+    out, directly or through a Flatten. A unit is one filter of the first together
+    with all that reads it in the second, counted once:
 
         S = {(v, v') : at least round(sparsity * n) units are 0.0 in both}.
 
@@ -89,8 +89,8 @@ class UnitSparsity(MaskConstraint):
             or shapes[1][-2] % shapes[0][-1]
         ):
             raise ValueError(
-                "Expected two kernels that share the constraint, of which the "
-                "second has as many inputs as the first has outputs, or a multiple. "
+                "Expected two kernels that share the constraint, the "
+                "second with as many inputs as the first has outputs, or a multiple. "
                 f"Received: kernels of shapes {shapes}"
             )
 

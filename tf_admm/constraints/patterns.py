@@ -28,7 +28,7 @@ class PatternSparsity(MaskConstraint):
     """Each 2D kernel is zero outside of one pattern of a library.
 
     A kernel is `w[..., i, o]`, one input of one filter. The projection chooses,
-    for each, the pattern P outside of which least is lost, `||w - w * P||`, and
+    for each, the pattern P that loses least, `||w - w * P||`, and
     then keeps the kernels whose `||w * P||` is largest. Both together are the
     nearest member.
 

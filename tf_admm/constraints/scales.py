@@ -2,8 +2,8 @@
 
 from keras import ops
 
-#: Places of a column, its weights times the steps between levels, of which the exact
-#: search tries all; in longer columns it tries scales on a grid.
+#: Places of a column, its weights times the steps between levels. Up to so many the
+#: exact search tries them all; in longer columns it tries scales on a grid.
 PLACES = 2**15
 #: Scales on the grid, more of them for finer levels, and how many of the best are
 #: looked at closer, at so many scales around each.
@@ -78,7 +78,7 @@ class Magnitudes:
         return ops.max(size, axis=0, keepdims=True) / self.values[-1]
 
     def starts(self, size, among):
-        """List of scales that may be the best, of which one is if the search is exact.
+        """List of scales that may be the best; one of them is if the search is exact.
 
         Args:
             size, among: tensors `(weights, columns)`; of many weights, a sample.

@@ -52,7 +52,7 @@ def bits(x):
 
 
 def _enclose(patterns, k):
-    """Two patterns, of which the k-th largest is not below one, and below the other.
+    """Two patterns, the first at most the k-th largest, the second above it.
 
     With a sample of everything, it is the first. Else they are six standard
     deviations of its rank in the sample away, and checked.

@@ -52,7 +52,7 @@ def made(model, representative, folder, samples):
         model: the Keras model.
         representative: inputs for int8, or `None`.
         folder: where the files go.
-        samples: inputs of which files are run and compared.
+        samples: inputs that the files are run on and compared by.
 
     Returns:
         `(files, failed)`: pairs of a `Variant` and a `Runner`, and a dict from the

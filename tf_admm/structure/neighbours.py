@@ -21,7 +21,7 @@ def check_adjacent(model, pairs):
         if constraint.adjacent and _apart(model, *shared):
             first, second = (kernel.path for kernel in shared)
             raise ValueError(
-                "Expected two kernels of which the second reads what the first puts "
+                "Expected two kernels, the second reading what the first puts "
                 f"out, directly or through layers without kernels. Received: {first!r} "
                 f"and {second!r} for {constraint}, which do not touch"
             )

@@ -32,10 +32,10 @@ def choose(kernels, constraints):
 
     Args:
         kernels: list of `Kernel`.
-        constraints: a mapping from keys to what the kernels get, of which a
-            kernel's own full path counts, or else the first that matches; or what
-            every kernel gets that need not be asked for by name. A key is the name
-            of a layer or a structural path, or a regular expression that matches
+        constraints: a mapping from keys to what the kernels get; or what every
+            kernel gets that need not be asked for by name. A kernel gets the value
+            of its own full path, or else of the first key that matches. A key is the
+            name of a layer or a structural path, or a regular expression that matches
             one in full; the name of a composite layer covers the kernels under it.
             What a kernel gets is a constraint, `None` to leave it alone, or a
             function from the `Kernel` to one of these. Kernels that get the same
@@ -55,7 +55,7 @@ def choose(kernels, constraints):
         why = {choice.kernel.path: choice.why for choice in choices}
         raise ValueError(
             "Expected at least one kernel to constrain. Received: "
-            f"constraints={constraints}, of which no kernel gets one: {why}"
+            f"constraints={constraints}, and no kernel gets one: {why}"
         )
     _check_unambiguous([choice.kernel for choice in constrained])
     _check_shapes(constrained)

@@ -20,8 +20,8 @@ def uses(model, samples=None):
 
     Args:
         model: a functional or sequential Keras model.
-        samples: inputs in the structure of the model's, of which the shapes count;
-            for models with axes of unknown size.
+        samples: inputs in the structure of the model's, for models with axes of
+            unknown size; only their shapes count.
 
     Returns:
         Dict from `id(variable)` to int.

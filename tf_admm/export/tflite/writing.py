@@ -58,8 +58,8 @@ def to_tflite(
             int8 the first of `representative`, since others may be out of range.
         dtype: what weights are stored as: `"float32"`, `"float16"`, or `"int8"`,
             in which activations are int8 too.
-        representative: for int8, inputs as `samples`, of which up to 500 rows say
-            what ranges the activations have.
+        representative: for int8, inputs as `samples`; the ranges of activations
+            come from their first 500 rows.
         io_dtype: for int8, what floating-point inputs and outputs are: `"float32"`,
             or `"int8"`, x / scale + zero point by the scale and zero point of each
             in the file, as TFLite Micro has them. It runs no sparse kernels either,

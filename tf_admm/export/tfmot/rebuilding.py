@@ -124,7 +124,7 @@ def _operation(operation):
         return _activations()["hard_sigmoid" if name == "HardSigmoid" else "hard_silu"]
     if name not in OPERATIONS:
         raise ValueError(
-            "Expected operations between layers of which tf_keras has the like, "
+            "Expected operations between layers that tf_keras has, too, "
             f"{list(OPERATIONS)}. Received: '{operation.name}' of type {name}"
         )
     function = tf

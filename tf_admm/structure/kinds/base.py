@@ -104,7 +104,7 @@ class Kind:
         return []
 
     def whole(self):
-        """List of `(tensor, why)`: tensors all channels of which stay."""
+        """List of `(tensor, why)`: tensors that keep all of their channels."""
         return []
 
     def links(self):
@@ -158,7 +158,7 @@ class Kind:
         return config
 
     def weights(self, sliced, shift, kept):
-        """The weights of the smaller layer, from those of which entries were taken.
+        """The weights of the smaller layer, from weights already cut to size.
 
         Args:
             sliced: list of arrays, in the order of the layer's weights.

@@ -31,7 +31,7 @@ class Cell(Kind):
 
 
 class Recurrent(Kind):
-    """SimpleRNN, LSTM and GRU: a unit of which all gates are 0.0 puts out 0.0.
+    """SimpleRNN, LSTM and GRU: a unit whose gates are all 0.0 puts out 0.0.
 
     With kernels `(inputs, gates * units)`, entry `g * units + u` is gate g of unit u.
     A dead unit's gates are constant, its candidate is `activation(0) = 0`, and so it
