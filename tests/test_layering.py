@@ -3,12 +3,15 @@
 import ast
 import graphlib
 import importlib.util
+import inspect
 import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
+
+import tf_admm
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "tf_admm"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -26,6 +29,7 @@ ORDER = [room for floor in FLOORS for room in floor]
 #: The rooms of the mathematics.
 GROUND = ("constraints", "schedules")
 GROUND_USES = {"functools", "keras", "math", "numbers", "numpy", "reprlib", "tf_admm"}
+GROUND_USES |= {"collections", "typing"}
 #: Where a function may import a backend.
 BACKENDS = ("tensorflow", "jax", "torch")
 INSIDE_FUNCTIONS = ("admm/trainers/tensorflow.py", "admm/checks.py")
@@ -287,3 +291,24 @@ def test_the_mathematics_on_another_backend(backend, needs):
     assert result.returncode == 0, result.stderr
     assert "Expected the TensorFlow backend" in result.stdout
     assert f"Received: {backend}" in result.stdout
+
+
+def public():
+    """Functions and classes of the public modules, but for plain dicts and lists."""
+    for module in (tf_admm, tf_admm.constraints, tf_admm.schedules, tf_admm.export):
+        for name, value in vars(module).items():
+            listed = inspect.isclass(value) and issubclass(value, dict | list)
+            if not name.startswith("_") and callable(value) and not listed:
+                yield pytest.param(value, id=f"{module.__name__}.{name}")
+
+
+@pytest.mark.parametrize("function", public())
+def test_arguments_have_types(function):
+    """All but `*args` and `**kwargs`, so that an editor can say what goes where."""
+    bare = [
+        name
+        for name, argument in inspect.signature(function).parameters.items()
+        if argument.annotation is argument.empty
+        and argument.kind not in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD)
+    ]
+    assert not bare

@@ -8,6 +8,7 @@ not those.
 
 import math
 import numbers
+from typing import Any
 
 import keras
 
@@ -34,7 +35,7 @@ class Constant(Schedule):
         rho: float, not negative.
     """
 
-    def __init__(self, rho):
+    def __init__(self, rho: float):
         self.rho = _number("rho", rho, minimum=0.0)
 
     def __call__(self, t):
@@ -53,7 +54,7 @@ class Geometric(Schedule):
         end: float, positive, rho at `t = 1`.
     """
 
-    def __init__(self, start, end):
+    def __init__(self, start: float, end: float):
         self.start = _number("start", start, minimum=math.ulp(0.0))
         self.end = _number("end", end, minimum=math.ulp(0.0))
 
@@ -73,7 +74,7 @@ class Cosine(Schedule):
         end: float, not negative, rho at `t = 1`.
     """
 
-    def __init__(self, start, end):
+    def __init__(self, start: float, end: float):
         self.start = _number("start", start, minimum=0.0)
         self.end = _number("end", end, minimum=0.0)
 
@@ -85,7 +86,7 @@ class Cosine(Schedule):
         return {"start": self.start, "end": self.end}
 
 
-def get(identifier):
+def get(identifier: Any) -> Schedule:
     """A `Schedule` from a `Schedule`, its serialised form, or a number."""
     if isinstance(identifier, Schedule):
         return identifier

@@ -1,5 +1,7 @@
 """The regularizer of the W-update."""
 
+from typing import Any
+
 import keras
 
 from tf_admm.admm import updates
@@ -19,7 +21,7 @@ class ADMMRegularizer(keras.regularizers.Regularizer):
     Reference: Zhang et al., 2018, arXiv:1804.03294, first subproblem.
     """
 
-    def __init__(self, z, u, rho):
+    def __init__(self, z: keras.Variable, u: keras.Variable, rho: Any):
         self.z = z
         self.u = u
         self.rho = rho

@@ -2,6 +2,12 @@
 
 import math
 import numbers
+import os
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
+
+import keras
 
 from tf_admm.allocation import channels
 from tf_admm.allocation import costs
@@ -29,22 +35,22 @@ ROUNDING = 1e-9
 
 
 def allocate(
-    model,
+    model: keras.Model,
     *,
-    ratio=None,
-    nonzeros=None,
-    bytes=None,
-    macs=None,
-    method="magnitude",
-    constraint=Sparsity,
-    exclude=(),
-    include=(),
-    structure="weights",
-    data=None,
-    cache=None,
-    samples=None,
-    verbose=1,
-):
+    ratio: float | None = None,
+    nonzeros: int | None = None,
+    bytes: int | None = None,
+    macs: int | None = None,
+    method: str = "magnitude",
+    constraint: Callable[[float], RateConstraint] = Sparsity,
+    exclude: Iterable[str] = (),
+    include: Iterable[str] = (),
+    structure: str = "weights",
+    data: Any = None,
+    cache: str | os.PathLike | None = None,
+    samples: Any = None,
+    verbose: int = 1,
+) -> Allocation:
     """Turn one budget into a constraint for each kernel, and print the plan.
 
     The budget is met to within the cost of one unit of the set (a weight, a

@@ -44,7 +44,7 @@ class Clusters(ValueConstraint):
     Reference: Ye et al., 2018, arXiv:1811.01907.
     """
 
-    def __init__(self, clusters):
+    def __init__(self, clusters: int):
         self.clusters = positive("clusters", clusters)
         if clusters > MOST:
             raise ValueError(

@@ -33,7 +33,7 @@ class GlobalSparsity(MaskConstraint):
     >>> admm = tf_admm.ADMMModel(model, {"head": None, ".*": everything})
     """
 
-    def __init__(self, sparsity):
+    def __init__(self, sparsity: float):
         self.sparsity = fraction("sparsity", sparsity)
 
     def masks(self, ws):
@@ -77,7 +77,7 @@ class UnitSparsity(MaskConstraint):
     >>> admm = tf_admm.ADMMModel(model, {"fc1": units, "fc2": units})
     """
 
-    def __init__(self, sparsity):
+    def __init__(self, sparsity: float):
         self.sparsity = fraction("sparsity", sparsity)
 
     adjacent = True

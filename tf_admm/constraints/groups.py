@@ -49,7 +49,7 @@ class GroupSparsity(MaskConstraint):
     >>> admm = tf_admm.ADMMModel(model, {"block1_.*": half})
     """
 
-    def __init__(self, fraction):
+    def __init__(self, fraction: float):
         self.fraction = checked_fraction("fraction", fraction)
 
     def kept(self, channels):

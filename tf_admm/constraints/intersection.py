@@ -34,7 +34,7 @@ class Intersection(SetConstraint):
     Reference: ADMM-NN, Ren et al., 2019, arXiv:1812.11677.
     """
 
-    def __init__(self, pattern, values):
+    def __init__(self, pattern: MaskConstraint, values: ValueConstraint):
         self.pattern = _of_kind("pattern", pattern, MaskConstraint)
         self.values = _of_kind("values", values, ValueConstraint)
 

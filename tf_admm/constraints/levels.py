@@ -1,6 +1,7 @@
 """Quantisation levels with a free scale."""
 
 import math
+from collections.abc import Iterable
 
 import keras
 from keras import ops
@@ -56,7 +57,7 @@ class Levels(ValueConstraint):
     ADMM-NN, Ren et al., 2019, arXiv:1812.11677.
     """
 
-    def __init__(self, levels, per_channel=False):
+    def __init__(self, levels: Iterable[float], per_channel: bool = False):
         self.levels = _numbers(levels)
         self.per_channel = bool(per_channel)
         magnitudes = sorted({abs(level) for level in self.levels})
@@ -70,17 +71,17 @@ class Levels(ValueConstraint):
         self._magnitudes = Magnitudes(magnitudes)
 
     @classmethod
-    def binary(cls, per_channel=False):
+    def binary(cls, per_channel: bool = False):
         """`{-1, 1}`."""
         return cls((-1, 1), per_channel)
 
     @classmethod
-    def ternary(cls, per_channel=False):
+    def ternary(cls, per_channel: bool = False):
         """`{-1, 0, 1}`."""
         return cls((-1, 0, 1), per_channel)
 
     @classmethod
-    def uniform(cls, bits, per_channel=False):
+    def uniform(cls, bits: int, per_channel: bool = False):
         """Signed fixed-point numbers of so many bits, without the lowest.
 
         `{-(2^(bits-1) - 1), ..., 2^(bits-1) - 1}`.
@@ -89,7 +90,7 @@ class Levels(ValueConstraint):
         return cls(range(-top, top + 1), per_channel)
 
     @classmethod
-    def powers_of_two(cls, bits, per_channel=False):
+    def powers_of_two(cls, bits: int, per_channel: bool = False):
         """`{0, +-1, +-1/2, +-1/4, ...}`, `2^bits - 1` levels."""
         powers = [2.0**-i for i in range(2 ** (_checked(bits) - 1) - 1)]
         return cls([0.0, *powers, *(-p for p in powers)], per_channel)

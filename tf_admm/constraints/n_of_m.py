@@ -33,7 +33,7 @@ class NMSparsity(MaskConstraint):
     [0.0, -3.0, 2.0, 0.0]
     """
 
-    def __init__(self, n, m, axis=-2):
+    def __init__(self, n: int, m: int, axis: int = -2):
         self.n = positive("n", n)
         self.m = positive("m", m)
         if self.m < self.n:

@@ -1,6 +1,7 @@
 """Kernel patterns, with connectivity pruning."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -46,7 +47,7 @@ class PatternSparsity(MaskConstraint):
     2020, arXiv:2001.00138.
     """
 
-    def __init__(self, patterns=None, connectivity=0.0):
+    def __init__(self, patterns: Any = None, connectivity: float = 0.0):
         self._library = _library(FOUR_OF_NINE if patterns is None else patterns)
         self.patterns = ops.convert_to_numpy(self._library).tolist()
         self.connectivity = fraction("connectivity", connectivity)

@@ -25,7 +25,7 @@ class RateConstraint(MaskConstraint):
     A subclass implements `unit(shape)`.
     """
 
-    def __init__(self, sparsity):
+    def __init__(self, sparsity: float):
         self.sparsity = fraction("sparsity", sparsity)
 
     def unit(self, shape):
@@ -104,7 +104,7 @@ class BlockSparsity(RateConstraint):
             an axis smaller than the block.
     """
 
-    def __init__(self, sparsity, block):
+    def __init__(self, sparsity: float, block: tuple[int, ...]):
         super().__init__(sparsity)
         if not isinstance(block, tuple | list) or not block:
             raise ValueError(

@@ -1,8 +1,12 @@
 """The report: an object, a printed table, and a page."""
 
 import dataclasses
+import os
 import tempfile
+from collections.abc import Callable
+from typing import Any
 
+import keras
 from rich import box
 from rich.console import Group
 from rich.table import Table
@@ -95,15 +99,15 @@ class DeploymentReport(Printed):
 
 
 def report(
-    model,
-    data=None,
-    representative=None,
-    html=None,
+    model: keras.Model,
+    data: Any = None,
+    representative: Any = None,
+    html: str | os.PathLike | None = None,
     *,
-    metric=None,
-    samples=None,
-    verbose=1,
-):
+    metric: str | Callable | keras.Metric | None = None,
+    samples: Any = None,
+    verbose: int = 1,
+) -> DeploymentReport:
     """Export a model in several ways, measure each, and print the table.
 
     Files are float32 and float16, dense and sparse, of the model and of what

@@ -47,7 +47,7 @@ class Plan(Printed):
         rest: of these, what is in no kernel: biases, normalisation, and others.
     """
 
-    def __init__(self, model, constraints):
+    def __init__(self, model: keras.Model, constraints: Any):
         checks.check_built(model)
         choices, chosen = members.choose(model, constraints)
         kept = _kept(choices, members.Matched([], chosen))

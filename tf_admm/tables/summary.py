@@ -48,7 +48,7 @@ class Summary(Printed):
         parameters: entries of all weights, biases and normalisation included.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model):
         checks.check_built(model)
         self.rows = [Row(kernel) for kernel in kernels.find(model)]
         self.kept = sum(row.kept for row in self.rows)

@@ -42,7 +42,7 @@ class Inspection:
         constants: list of `Constant`, the largest first.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike):
         self.path = os.fspath(path)
         with open(path, "rb") as file:
             data = file.read()
@@ -76,7 +76,7 @@ class Inspection:
         return table
 
 
-def inspect(path):
+def inspect(path: str | os.PathLike) -> Inspection:
     """Read what a TFLite file stores, and how.
 
     Args:

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import warnings
+from typing import Any
 
 import keras
 
@@ -20,16 +21,16 @@ COMPARED_ROWS = 64
 
 
 def to_tflite(
-    model,
-    path,
+    model: keras.Model,
+    path: str | os.PathLike,
     *,
-    sparse=True,
-    samples=None,
-    dtype="float32",
-    representative=None,
-    io_dtype="float32",
-    select_tf_ops=False,
-):
+    sparse: bool = True,
+    samples: Any = None,
+    dtype: str = "float32",
+    representative: Any = None,
+    io_dtype: str = "float32",
+    select_tf_ops: bool = False,
+) -> report.ExportReport:
     """Writes `model` as a TFLite file that has been run and compared.
 
     The file is run with and without the default delegate, and each output must

@@ -1,5 +1,7 @@
 """Pruned Keras 3 models for TensorFlow's Model Optimization Toolkit, and back."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -12,7 +14,7 @@ from tf_admm.structure.tracing import trace
 NEVER = 10**9
 
 
-def to_tf_keras(model):
+def to_tf_keras(model: keras.Model) -> Any:
     """Make the model again in tf_keras (Keras 2), with the same weights.
 
     Args:
@@ -29,7 +31,7 @@ def to_tf_keras(model):
         return rebuilding.rebuild(model)[0]
 
 
-def to_tfmot(model):
+def to_tfmot(model: keras.Model) -> Any:
     """Make the model again in tf_keras, its zeros kept by tfmot's wrappers.
 
     Each layer whose kernel has zeros is wrapped by `prune_low_magnitude` with the
@@ -61,7 +63,7 @@ def to_tfmot(model):
         return result
 
 
-def strip(wrapped, model):
+def strip(wrapped: Any, model: keras.Model) -> keras.Model:
     """Take the weights of a tfmot or tf_keras model back to Keras 3.
 
     Args:

@@ -2,12 +2,16 @@
 
 import contextlib
 import io
+import os
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 
 from tf_admm.export.tflite import conversion
+from tf_admm.export.tflite import report
 from tf_admm.export.tflite import writing
 from tf_admm.export.tflite.precision import Precision
 from tf_admm.export.tfmot import legacy
@@ -17,7 +21,13 @@ from tf_admm.export.tfmot import rebuilding
 SAMPLES = 8
 
 
-def to_int8_by_training(model, path, train, *, sparse=True):
+def to_int8_by_training(
+    model: keras.Model,
+    path: str | os.PathLike,
+    train: Callable[[Any], Any],
+    *,
+    sparse: bool = True,
+) -> tuple[report.ExportReport, Any]:
     """Prune-preserving quantisation-aware training, then an int8 TFLite file.
 
     The model is made again in tf_keras, with tfmot's fake quantisation that keeps
