@@ -435,10 +435,54 @@ def test_a_constant_that_differs_from_place_to_place_stays():
     """Channels 4 to 7 put it out although they are dead; 0 to 3 put out 0.0."""
     model = made(lambda: image_model(by_place))
     x = inputs_of(model)
-    kill(tf_admm.channel_groups(model, verbose=0).named("a"), [1, 2, 5, 6])
+    groups = tf_admm.channel_groups(model, verbose=0)
+    assert groups.named("a").channels == groups.named("a#2").channels == 4
+    assert groups.named("a").why is None
+    assert groups.named("a#2").why == "not 0.0 where 'next' reads it, even if dead"
+    kill(groups.named("a"), [1, 2])
+    kill(groups.named("a#2"), [1, 2])
     expected = np.array(model(x))
     small, report = tf_admm.shrink(model, verbose=0)
     assert report.units["a/kernel"] == (6, 8)
+    np.testing.assert_allclose(np.array(small(x)), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "activation, at_zero",
+    [("relu", 0), ("gelu", 0), ("tanh", 0), ("sigmoid", 0.5), ("softplus", np.log(2))],
+)
+@pytest.mark.parametrize(
+    "reader, border",
+    [
+        (lambda: conv("reader", 4), True),
+        (lambda: conv("reader", 4, padding="valid"), False),
+        (lambda: conv("reader", 4, 1), False),
+        (lambda: layers.Conv2DTranspose(4, 3, name="reader"), True),
+        (lambda: layers.SeparableConv2D(4, 3, padding="same", name="reader"), True),
+        (lambda: layers.LayerNormalization(name="reader"), True),
+        (lambda: dense("reader", 4), False),
+    ],
+    ids=["same", "valid", "pointwise", "transposed", "separable", "norm", "dense"],
+)
+@pytest.mark.parametrize("inside", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_group_can_be_pruned_if_its_constant_can_go(
+    activation, at_zero, reader, border, inside
+):
+    """What is 0.0 no layer needs; another number needs a bias that fits everywhere."""
+
+    def build(x):
+        if inside:
+            return reader()(conv("made", activation=activation)(x))
+        return reader()(layers.Activation(activation)(conv("made")(x)))
+
+    model = made(lambda: image_model(build))
+    group = tf_admm.channel_groups(model, verbose=0).named("made")
+    assert (group.why is None) == (at_zero == 0 or not border)
+    kill(group, [0, 3, 5])
+    x, why = inputs_of(model), group.why
+    expected = np.array(model(x))
+    small, report = tf_admm.shrink(model, verbose=0)
+    assert report.units["made/kernel"][0] == (5 if why is None else 8)
     np.testing.assert_allclose(np.array(small(x)), expected, atol=1e-4)
 
 

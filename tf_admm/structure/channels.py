@@ -94,16 +94,36 @@ class Channels:
 
     def constants(self):
         """Function from a tensor to the constant that each channel is, or NaN."""
+        return self._constants(np.zeros(self.count, bool))
+
+    def _constants(self, unknown):
+        """The same, and NaN for the channels of these classes."""
         found = {}
 
         def known(tensor):
-            unknown = np.full(kinds.channels(tensor), np.nan)
-            return found.get(id(tensor), unknown)
+            nothing = np.full(kinds.channels(tensor), np.nan)
+            return found.get(id(tensor), nothing)
 
         for _, kind in self.kinds:
             for tensor, values in kind.constants(known):
-                found[id(tensor)] = values
+                hidden = unknown[self.classes[self.of(tensor)]]
+                found[id(tensor)] = np.where(hidden, np.nan, values)
         return known
+
+    def stuck(self):
+        """Dict from classes that would stay if all that makes them were 0.0, to why."""
+        links = [link for _, kind in self.kinds for link in kind.links()]
+        made = [link.variable for link in links if link.role == kinds.MAKES]
+        pinned, found = self.pinned(), {}
+        with kinds.zeros(made):
+            known = self._constants(pinned)
+            for _, kind in self.kinds:
+                for x in {id(x): x for x, _, _ in kind.reads()}.values():
+                    classes = self.classes[self.of(x)]
+                    stays = ~kind.foldable(x, known(x)) & ~pinned[classes]
+                    why = f"not 0.0 where '{kind.layer.name}' reads it, even if dead"
+                    found |= dict.fromkeys(np.unique(classes[stays]).tolist(), why)
+        return found
 
 
 def components(count, a, b):

@@ -172,7 +172,7 @@ def channel_groups(
 
 
 def _groups(model, channels, samples):
-    links = _links(channels)
+    links, whys = _links(channels), channels.stuck() | channels.why
     members = {}
     for number, link in enumerate(links):
         places = channels.classes[channels.of(link.tensor)]
@@ -181,7 +181,7 @@ def _groups(model, channels, samples):
     alike = {}
     for place, found in members.items():
         counts = tuple((number, len(entries)) for number, entries in found.items())
-        alike.setdefault((counts, channels.why.get(place)), []).append(found)
+        alike.setdefault((counts, whys.get(place)), []).append(found)
     paths, counts = weight_paths(model), _uses(model, samples)
     groups = [
         _group(links, [n for n, _ in key], found, why, paths, counts)

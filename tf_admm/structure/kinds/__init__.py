@@ -7,6 +7,7 @@ from tf_admm.structure.kinds.base import Kind
 from tf_admm.structure.kinds.base import Link
 from tf_admm.structure.kinds.base import Tie
 from tf_admm.structure.kinds.base import channels
+from tf_admm.structure.kinds.base import zeros
 from tf_admm.structure.kinds.elementwise import Channelwise
 from tf_admm.structure.kinds.elementwise import Elementwise
 from tf_admm.structure.kinds.linear import Linear
@@ -36,4 +37,5 @@ __all__ = [
     "places",
     "prospect",
     "register_layer",
+    "zeros",
 ]

@@ -3,6 +3,8 @@
 A channel is an index of the last axis of a tensor.
 """
 
+import contextlib
+import contextvars
 import dataclasses
 import math
 from typing import Any
@@ -12,6 +14,8 @@ import numpy as np
 
 #: What a link's entries are to the channels of its tensor.
 MAKES, READS, RIDES = "makes", "reads", "rides"
+#: Ids of weights that are taken for zeros.
+_zeros = contextvars.ContextVar("zeros", default=frozenset())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,17 +196,36 @@ def channels(tensor):
     return (tensor.shape[-1] or 1) if len(tensor.shape) else 1
 
 
+@contextlib.contextmanager
+def zeros(variables):
+    """A scope in which `value` and `nonzero` take these weights for zeros."""
+    token = _zeros.set(frozenset(map(id, variables)))
+    try:
+        yield
+    finally:
+        _zeros.reset(token)
+
+
 def value(variable):
     """A variable as a float64 array."""
+    if id(variable) in _zeros.get():
+        return np.zeros(variable.shape)
     return keras.ops.convert_to_numpy(variable).astype("float64")
+
+
+def nonzero(variable):
+    """Where a variable is not 0.0, a boolean array."""
+    if id(variable) in _zeros.get():
+        return np.zeros(variable.shape, bool)
+    return keras.ops.convert_to_numpy(variable) != 0
 
 
 def _adjacency(a, b):
     """Whether any entry of the variable joins a channel of one link and the other's."""
-    nonzero = keras.ops.convert_to_numpy(a.variable) != 0
-    first, second = (link.axis % nonzero.ndim for link in (a, b))
-    others = tuple(set(range(nonzero.ndim)) - {first, second})
-    matrix = nonzero.any(axis=others)
+    there = nonzero(a.variable)
+    first, second = (link.axis % there.ndim for link in (a, b))
+    others = tuple(set(range(there.ndim)) - {first, second})
+    matrix = there.any(axis=others)
     matrix = matrix if first < second else matrix.T
     rows = matrix[a.index].any(axis=1)
     return rows[:, b.index].any(axis=2)
