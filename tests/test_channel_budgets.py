@@ -99,6 +99,7 @@ def test_methods(case, method):
     assert left(pruned(model, allocation), "macs", x) <= limit
 
 
+@pytest.mark.slow
 def test_a_group_that_matters_is_kept(tmp_path):
     """Half of one group's channels are zero already: the loss says so."""
     model = compiled("residual")

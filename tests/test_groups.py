@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 import test_channel_groups as graphs
 from keras import layers
+from sweeps import few
 
 import tf_admm
 from tf_admm.constraints import GroupSparsity
@@ -50,9 +51,7 @@ def squared_norms(group, values):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(
-    "fraction", [pytest.param(0.0, marks=pytest.mark.slow), 0.25, 0.5]
-)
+@pytest.mark.parametrize("fraction", few([0.0, 0.25, 0.5], 0.5))
 def test_the_nearest_member(case, fraction):
     together, ws, matched = of_groups(case, fraction)
     values = {id(m.variable): w.numpy() for (m, _), w in zip(matched, ws)}
@@ -70,7 +69,9 @@ def test_the_nearest_member(case, fraction):
                     assert (not got.any()) if channel in best else got.all()
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", few(CASES, "same_batch_norm_swish", "attention", "lstm", "shared")
+)
 def test_the_contract(case):
     """Idempotent, identity on members, eager as compiled, dtypes, ties."""
     together, ws, _ = of_groups(case, 0.5)
@@ -109,7 +110,9 @@ def fitted(case, constraint, optimizer=None, **kwargs):
     return admm, x
 
 
-@pytest.mark.parametrize("case", TRAINED)
+@pytest.mark.parametrize(
+    "case", few(TRAINED, "residual", "squeeze_and_excite", "attention")
+)
 def test_trained_and_shrunk(case):
     admm, x = fitted(case, GroupSparsity(0.5))
     model = admm.model
@@ -132,7 +135,9 @@ def test_trained_and_shrunk(case):
     [
         keras.optimizers.SGD(0.05, momentum=0.9),
         keras.optimizers.Adam(1e-2, use_ema=True, ema_overwrite_frequency=3),
-        keras.optimizers.Lamb(1e-2, weight_decay=0.1),
+        pytest.param(
+            keras.optimizers.Lamb(1e-2, weight_decay=0.1), marks=pytest.mark.slow
+        ),
     ],
     ids=lambda optimizer: optimizer.name,
 )
@@ -200,7 +205,7 @@ def test_one_constraint_under_several_keys_is_loaded_in_order(tmp_path):
         np.testing.assert_array_equal(np.array(a), np.array(b))
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "float32"])
+@pytest.mark.parametrize("policy", few(["mixed_float16", "float32"], "mixed_float16"))
 def test_precision_and_one_trace(policy):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((9, 9, 3))

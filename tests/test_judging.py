@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from sweeps import few
 
 import models
 import tf_admm
@@ -70,7 +71,9 @@ METRICS = {
 }
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize(
+    "name", few(METRICS, "compiled", "an object", "a function", "a loss")
+)
 def test_metrics_of_a_regression(name):
     compiled, metric, title = METRICS[name]
     model = regression(**compiled)
@@ -191,7 +194,9 @@ TOKENS = {"token_ids": IDS, "padding_mask": MASK}
 CLASSES = RNG.integers(0, 3, 24)
 
 
-@pytest.mark.parametrize("mixer", [attending, recurrent])
+@pytest.mark.parametrize(
+    "mixer", [attending, pytest.param(recurrent, marks=pytest.mark.slow)]
+)
 def test_token_models(mixer):
     model = tokens(mixer)
     found, value = measured(model, (TOKENS, CLASSES))
@@ -200,6 +205,7 @@ def test_token_models(mixer):
     assert value == pytest.approx(np.mean(scores.argmax(-1) == CLASSES))
 
 
+@pytest.mark.slow
 def test_report_of_a_token_model(capsys):
     model = tokens(attending)
     model.compile(loss="sparse_categorical_crossentropy", metrics=["mae"])

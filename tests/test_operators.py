@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import test_export
 from keras import ops
+from sweeps import few
 
 from tf_admm.export import to_tflite
 
@@ -69,7 +70,9 @@ OPERATORS = {
 }
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize(
+    "name", few(OPERATORS, "pooling", "nested", "lookup", "custom")
+)
 def test_what_tflite_lacks_is_named(name, tmp_path):
     build, message = OPERATORS[name]
     with pytest.raises(RuntimeError, match=f"lacks TensorFlow's operators {message}"):
@@ -95,7 +98,7 @@ def has_delegate():
     return tuple(map(int, tf.__version__.split(".")[:2])) < (2, 20)
 
 
-@pytest.mark.parametrize("name", ["pooling", "operation", "lookup", "two"])
+@pytest.mark.parametrize("name", few(["pooling", "operation", "lookup", "two"], "two"))
 def test_files_with_tensorflows_operators_are_run_or_refused(name, tmp_path):
     path = tmp_path / "a.tflite"
     build, _ = OPERATORS[name]
@@ -161,7 +164,7 @@ def functional_of(model):
     return keras.Model(x, model(x))
 
 
-@pytest.mark.parametrize("name", STATEFUL)
+@pytest.mark.parametrize("name", few(STATEFUL, "lstm", "bidirectional", "cells", "own"))
 def test_states_run_on_from_zero_in_the_file(name, tmp_path):
     """Three calls of the file are three calls of a new model."""
     from ai_edge_litert.interpreter import Interpreter
@@ -178,7 +181,9 @@ def test_states_run_on_from_zero_in_the_file(name, tmp_path):
     assert np.abs(np.array(model(x[0])) - expected[0]).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["lstm", "bidirectional", "cells", "own"])
+@pytest.mark.parametrize(
+    "name", few(["lstm", "bidirectional", "cells", "own"], "lstm", "own")
+)
 def test_the_states_of_the_model_are_left_as_they_were(name, tmp_path):
     keras.utils.set_random_seed(0)
     model = STATEFUL[name]()

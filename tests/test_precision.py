@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import test_export
+from sweeps import few
 from test_export import export
 from test_export import prune
 from test_export import run
@@ -110,7 +111,7 @@ INT8 = {
 }
 
 
-@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("sparse", few([False, True], False))
 @pytest.mark.parametrize("name", INT8)
 def test_inputs_and_outputs_in_int8(name, sparse, tmp_path):
     """Quantised by hand here, by the scales that the interpreter quotes."""

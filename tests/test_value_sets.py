@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from sweeps import few
 
 from tf_admm.constraints import Clusters
 from tf_admm.constraints import Levels
@@ -63,7 +64,7 @@ def test_the_grid_is_near(name, bits):
     assert distance(w, constraint(w)) <= best * (1 + 2e-3)
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", few(DRAWN, "normal", "heavy"))
 @pytest.mark.parametrize("bits, near", [(2, 1e-5), (4, 2e-3), (8, 3e-2)])
 def test_a_lone_scale_by_a_sample_is_near(name, bits, near):
     constraint = Levels.uniform(bits)
@@ -97,7 +98,7 @@ print(json.dumps((peak() - before) / w.numpy().nbytes))
 
 @pytest.mark.parametrize(
     "constraint",
-    ["Levels.uniform(4)", "Levels.ternary(True)", "Clusters(16)"],
+    few(["Levels.uniform(4)", "Levels.ternary(True)", "Clusters(16)"], "Clusters(16)"),
 )
 def test_memory(constraint):
     output = subprocess.run(
