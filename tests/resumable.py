@@ -50,13 +50,18 @@ def build():
             keras.layers.Input((12,)),
             keras.layers.Dense(32, activation="relu", name="fc1"),
             keras.layers.Dropout(0.3),
+            keras.layers.Dense(16, activation="swish", name="middle"),
             keras.layers.Dense(5, name="fc2"),
         ]
     )
-    sparsity = tf_admm.constraints.Sparsity
+    sets = tf_admm.constraints
     admm = tf_admm.ADMMModel(
         model,
-        {"fc1": sparsity(0.8), "fc2": sparsity(0.6)},
+        {
+            "fc1": sets.Sparsity(0.8),
+            "middle": sets.GroupSparsity(0.5),
+            "fc2": sets.Sparsity(0.6),
+        },
         tf_admm.schedules.Cosine(1e-3, 1e-1),
     )
     admm.compile("adam", "mse", jit_compile=False)
