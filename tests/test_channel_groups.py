@@ -506,3 +506,18 @@ def test_a_small_model_is_saved_and_trained(tmp_path):
 def test_the_table_names_what_stays():
     text = repr(tf_admm.channel_groups(made(lambda: image_model(residual)), verbose=0))
     assert "an output" in text and "inside" in text
+
+
+def test_a_layer_that_is_only_called_like_one_of_keras():
+    class LayerScale(layers.Layer):
+        def build(self, shape):
+            self.lambda_ = self.add_weight(shape=shape[-1:], name="lambda")
+
+        def call(self, x):
+            return x * self.lambda_
+
+    model = made(lambda: image_model(lambda x: LayerScale(name="own")(x)))
+    groups = tf_admm.channel_groups(model, verbose=0)
+    assert groups.named("a").why == (
+        "'own' of type LayerScale, whose channels are not known"
+    )

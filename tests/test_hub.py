@@ -15,7 +15,7 @@ IMAGES = {"image_shape": (32, 32, 3), "patch_size": 8, "mlp_dim": 32}
 BACKBONES = {
     "BertBackbone": (TEXT, {"token_embedding": 1, "query": 2, "intermediate": 2}),
     "GPT2Backbone": (TEXT, {"feedforward_intermediate": 2}),
-    "ViTBackbone": (IMAGES, {"query": 2, "dense_1": 2}),
+    "ViTBackbone": (IMAGES, {"patch_embedding": 1, "query": 2, "dense_1": 2}),
 }
 
 

@@ -53,8 +53,7 @@ class Timed(Kind):
         return config | {"layer": layer | {"config": inner}}
 
 
-#: By class, or by the name of an operation between layers; where a layer's class isn't
-#: public, by the name that it is registered under.
+#: By class; where a layer's class isn't public, by its package and its name.
 KINDS = {
     keras.layers.Layer: Kind,
     L.Dense: Dense,
@@ -65,9 +64,10 @@ KINDS = {
     **dict.fromkeys((L.SeparableConv1D, L.SeparableConv2D), linear.Separable),
     **dict.fromkeys((L.DepthwiseConv1D, L.DepthwiseConv2D), linear.Depthwise),
     L.EinsumDense: Einsum,
-    **dict.fromkeys((L.Embedding, "ReversibleEmbedding"), linear.Embedding),
+    **dict.fromkeys((L.Embedding, L.ReversibleEmbedding), linear.Embedding),
     "keras_hub>PositionEmbedding": hub.Positions,
     "keras_hub>TransformerDecoder": hub.Decoder,
+    "keras_hub>ViTPatchingAndEmbedding": hub.Patches,
     L.MultiHeadAttention: attention.Heads,
     **dict.fromkeys((L.SimpleRNN, L.LSTM, L.GRU), recurrent.Recurrent),
     **dict.fromkeys((L.SimpleRNNCell, L.LSTMCell, L.GRUCell), recurrent.Cell),
@@ -91,7 +91,7 @@ KINDS = {
     L.Softmax: elementwise.Shares,
     L.Rescaling: elementwise.Scaled,
     L.Resizing: elementwise.Resized,
-    "LayerScale": elementwise.Gamma,
+    "keras>LayerScale": elementwise.Gamma,
     L.BatchNormalization: normal.Batch,
     L.LayerNormalization: normal.Joint,
     L.GroupNormalization: normal.Groups,
@@ -151,11 +151,15 @@ def entry(layer):
     cls = type(layer)
     if not isinstance(layer, keras.Layer):
         return OPERATIONS.get(cls.__name__, Kind)
-    name = keras.saving.get_registered_name(cls)
-    if name in KINDS:
-        return KINDS[name]
+    if _name(cls) in KINDS:
+        return KINDS[_name(cls)]
     parent = next(c for c in cls.__mro__ if c in KINDS)
     return KINDS[parent] if cls.call is parent.call else Kind
+
+
+def _name(cls):
+    """`package>Name`, so that a layer of one's own isn't taken for one of Keras'."""
+    return f"{cls.__module__.partition('.')[0]}>{cls.__name__}"
 
 
 def is_known(layer):
@@ -209,9 +213,8 @@ def prospect(kernel):
 
 def _nearest(layer):
     """The entry of the nearest class above, however the layer is called."""
-    name = keras.saving.get_registered_name(type(layer))
-    if name in KINDS:
-        return KINDS[name]
+    if _name(type(layer)) in KINDS:
+        return KINDS[_name(type(layer))]
     return next(KINDS[c] for c in type(layer).__mro__ if c in KINDS)
 
 
