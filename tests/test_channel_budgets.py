@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import test_channel_groups as graphs
+from sweeps import few
 
 import tf_admm
 from tf_admm.constraints import GroupSparsity
@@ -52,7 +53,7 @@ def data_of(model):
     return x, np.arange(8) % 3
 
 
-@pytest.mark.parametrize("case", SOME)
+@pytest.mark.parametrize("case", few(SOME, "residual", "attention", "gru", "joined"))
 @pytest.mark.parametrize(
     "budget",
     ["macs"] + [pytest.param(name, marks=pytest.mark.slow) for name in SLOW],

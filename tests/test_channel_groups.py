@@ -352,23 +352,16 @@ def inputs_of(model, rows=3, size=7):
 
 
 @each_case
-def test_groups(build, sizes):
-    groups = tf_admm.channel_groups(made(build), verbose=0)
-    assert {g.name: g.channels for g in groups.prunable} == sizes
-    assert {g.name: g.why for g in groups if g.why is not None}.get(
-        "head"
-    ) == "an output of the model"
-
-
-@each_case
 @pytest.mark.parametrize(
     "share", [pytest.param(n, marks=pytest.mark.slow) for n in (0.25, 1.0)] + [0.5]
 )
 def test_dead_channels_go(build, sizes, share):
     """All that were killed, and nothing else, of the model's random weights."""
     model = made(build)
-    left = {}
-    for group in tf_admm.channel_groups(model, verbose=0).prunable:
+    left, groups = {}, tf_admm.channel_groups(model, verbose=0)
+    assert {g.name: g.channels for g in groups.prunable} == sizes
+    assert {g.name: g.why for g in groups}["head"] == "an output of the model"
+    for group in groups.prunable:
         gone = round(share * group.channels)
         left[group.producers[0].path] = (max(1, group.channels - gone), group.channels)
         kill(group, np.random.default_rng(2).permutation(group.channels)[:gone])

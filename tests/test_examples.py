@@ -14,6 +14,8 @@ import pytest
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 slow = pytest.mark.slow
+#: One process makes what they share.
+pytestmark = pytest.mark.xdist_group("examples")
 SPARSITY = {"fc1": 0.9, "fc2": 0.8, "fc3": 0.5}
 
 
@@ -94,6 +96,7 @@ def test_tflite_file_is_as_accurate_as_the_report_says(folder):
     assert report["test"] > 0.7
 
 
+@slow
 def test_a_budget_in_place_of_rates(folder, tmp_path):
     dense = f"--model_path={folder / 'dense.keras'}"
     succeed(tmp_path, "allocate.py", dense, "--ratio=20", "--exclude=fc3")

@@ -110,9 +110,7 @@ def fitted(case, constraint, optimizer=None, **kwargs):
     return admm, x
 
 
-@pytest.mark.parametrize(
-    "case", few(TRAINED, "residual", "squeeze_and_excite", "attention")
-)
+@pytest.mark.parametrize("case", few(TRAINED, "squeeze_and_excite", "attention"))
 def test_trained_and_shrunk(case):
     admm, x = fitted(case, GroupSparsity(0.5))
     model = admm.model

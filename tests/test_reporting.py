@@ -15,6 +15,10 @@ from tf_admm.structure import kernels
 from tf_admm.structure import kinds
 
 
+#: One process makes what they share.
+pytestmark = pytest.mark.xdist_group("reporting")
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A report of a small LeNet, its model, its data and its page."""
