@@ -58,11 +58,12 @@ def build():
     admm = tf_admm.ADMMModel(
         model,
         {
-            "fc1": sets.Sparsity(0.8),
+            "fc1": sets.Sparsity(0.8, metric="curvature"),
             "middle": sets.GroupSparsity(0.5),
             "fc2": sets.Sparsity(0.6),
         },
         tf_admm.schedules.Cosine(1e-3, 1e-1),
+        tf_admm.schedules.Cubic(3.0),
     )
     admm.compile("adam", "mse", jit_compile=False)
     return admm

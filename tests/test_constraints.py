@@ -435,11 +435,30 @@ def test_levels_of_sparse_columns_are_no_worse_than_the_widest_scale(bits):
 
 def test_a_global_budget_is_one_sort_over_all():
     ws = [normal(DENSE), 2 * normal(CONV2D, 1), normal((7,), 2)]
-    masks = [np.array(m) for m in GlobalSparsity(0.7).masks(ws)]
+    masks = [np.array(m) for m in GlobalSparsity(0.3).masks(ws)]
     together = np.concatenate([w.ravel() for w in ws])
-    expected = oracles.sparsity_naive(together, oracles.kept_naive(0.7, together.size))
+    expected = oracles.sparsity_naive(together, oracles.kept_naive(0.3, together.size))
     got = np.concatenate([np.where(m, w, 0).ravel() for m, w in zip(masks, ws)])
     np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9, 0.98, 1.0])
+def test_a_global_budget_cuts_no_kernel_off(sparsity):
+    """As many weights as outputs stay, or a tenth of all; the rest by one sort."""
+    ws = [normal((6, 5)), 1e-3 * normal((9, 4), 1), 1e3 * normal((3, 3, 2, 3), 2)]
+    masks = [np.array(m) for m in GlobalSparsity(sparsity).masks(ws)]
+    budget = oracles.kept_naive(sparsity, sum(w.size for w in ws))
+    order = []
+    for i, w in enumerate(ws):
+        flat = np.abs(w).ravel()
+        share = min(w.shape[-1], max(1, int(w.shape[-1] * budget / 10 / (5 + 4 + 3))))
+        first = set(np.argsort(-flat)[: share if budget >= 3 else 0])
+        order += [(j not in first, -x, i, j) for j, x in enumerate(flat)]
+    expected = [np.zeros(w.size, bool) for w in ws]
+    for *_, i, j in sorted(order)[:budget]:
+        expected[i][j] = True
+    for mask, kept in zip(masks, expected):
+        np.testing.assert_array_equal(mask.ravel(), kept)
 
 
 @pytest.mark.parametrize(

@@ -427,7 +427,7 @@ def run(strategy):
         ])
         admm = tf_admm.ADMMModel(
             model,
-            {"first": Sparsity(0.7), "second": GroupSparsity(0.5)},
+            {"first": Sparsity(0.7, metric="curvature"), "second": GroupSparsity(0.5)},
             rho=tf_admm.schedules.Cosine(0.1, 1.0),
         )
         admm.compile(

@@ -1,6 +1,6 @@
-"""Schedules of rho over the ADMM phase.
+"""Schedules of rho, and of what is kept, over the ADMM phase.
 
-A schedule maps `t` in [0, 1], the progress of the ADMM phase, to rho. It is
+A schedule maps `t` in [0, 1], the progress of the ADMM phase, to a number. It is
 read when ADMM begins (`t = 0`) and at each update of Z and U. Keras' learning
 rate schedules count optimizer steps and know no end, which is why these are
 not those.
@@ -14,10 +14,10 @@ import keras
 
 
 class Schedule:
-    """Base of the rho schedules: implement `__call__(t)` and `get_config`."""
+    """Base of the schedules: implement `__call__(t)` and `get_config`."""
 
     def __call__(self, t):
-        """rho at progress `t` in [0, 1]."""
+        """The number at progress `t` in [0, 1]."""
         raise NotImplementedError(
             f"{type(self).__name__} must implement `__call__(t)`."
         )
@@ -84,6 +84,45 @@ class Cosine(Schedule):
 
     def get_config(self):
         return {"start": self.start, "end": self.end}
+
+
+@keras.saving.register_keras_serializable(package="tf_admm")
+class Cubic(Schedule):
+    """`1 + (start - 1) (1 - t / until)^3` up to `t = until`, then 1.
+
+    What sets keep, over what they are asked to keep: from `start` times as much,
+    falling fast and then slowly, as gradual magnitude pruning does.
+
+    Args:
+        start: float, at least 1.
+        until: float in (0, 1].
+
+    Raises:
+        ValueError: if one of them is no such number.
+
+    Example:
+
+    >>> kept = tf_admm.schedules.Cubic(30.0)
+    >>> [round(kept(t), 2) for t in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    [30.0, 9.59, 2.07, 1.0, 1.0]
+
+    Reference: Zhu and Gupta, 2017, arXiv:1710.01878.
+    """
+
+    def __init__(self, start: float, until: float = 0.75):
+        self.start = _number("start", start, minimum=1.0)
+        self.until = _number("until", until, minimum=math.ulp(0.0))
+        if self.until > 1.0:
+            raise ValueError(
+                "Invalid value for argument `until`. Expected a number in (0, 1]. "
+                f"Received: until={until}"
+            )
+
+    def __call__(self, t):
+        return 1.0 + (self.start - 1.0) * max(0.0, 1.0 - t / self.until) ** 3
+
+    def get_config(self):
+        return {"start": self.start, "until": self.until}
 
 
 def get(identifier: Any) -> Schedule:

@@ -14,6 +14,17 @@ TRAINING_METHODS = (
 )
 
 
+def check_kept(kept):
+    """Raise unless a schedule of what is kept ends at what is asked for."""
+    ends = kept(1.0)
+    if ends != 1.0 or not all(kept(t / 8) >= 1.0 for t in range(9)):
+        raise ValueError(
+            "Invalid value for argument `kept`. Expected a schedule that is never "
+            f"below 1 and ends at 1. Received: kept={kept.get_config()}, which ends at "
+            f"{ends}"
+        )
+
+
 def check_backend():
     """Raise unless the backend is one that `train_step` is written for."""
     backend = keras.backend.backend()

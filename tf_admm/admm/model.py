@@ -59,6 +59,9 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
             Kernels that get the same object share it. `GroupSparsity` goes to the
             channel groups that the matched kernels make.
         rho: a number, or a `tf_admm.schedules.Schedule`.
+        kept: a `Schedule` of what the sets keep over the ADMM phase, over what they
+            are asked to keep, such as `Cubic(30.0)`; `None` to keep that from the
+            start. It ends at 1. Sets of few values, and n of m, stay as they are.
 
     Raises:
         RuntimeError: if the backend is not TensorFlow.
@@ -90,9 +93,12 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         model: keras.Model,
         constraints: Any,
         rho: float | schedules.Schedule = 1e-3,
+        kept: schedules.Schedule | None = None,
         **kwargs: Any,
     ):
         schedule = schedules.get(rho)
+        kept = schedules.get(1.0 if kept is None else kept)
+        checks.check_kept(kept)
         checks.check_backend()
         checks.check_model(model)
         # A saved model gives the pairs themselves: what is trainable may have changed.
@@ -105,6 +111,7 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         super().__init__(autocast=False, **kwargs)
         self.model = model
         self.schedule = schedule
+        self.kept = kept
         self._slots = Slots(matched, self.add_weight)
         self._progress = progress.Progress(self.add_weight)
         self.restored = False
@@ -196,7 +203,7 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
     def begin(self) -> None:
         """Start ADMM: `Z <- Pi(W)`, `U <- 0`, `rho <- schedule(0)`."""
         self._check_finite()
-        self._slots.z_step()
+        self._slots.z_step(self.kept(0.0))
         self._progress.rho.assign(self.schedule(0.0))
         self._progress.enter(ADMM)
 
@@ -219,7 +226,7 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
             )
         self._check_finite()
         previous = [ops.copy(slot.z) for slot in self._slots]
-        self._slots.z_step()
+        self._slots.z_step(self.kept(t))
         self._slots.u_step()
         self._note_residuals(previous)
         self._change_rho(float(self.schedule(t)))
@@ -252,7 +259,7 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         if self.phase == DENSE:
             self.begin()
         self._check_finite()
-        if self.steps_since_update > 0:
+        if self.steps_since_update > 0 or not self._slots.is_settled():
             self._slots.z_step()
         self._slots.cut()
         self._slots.check_feasible()
@@ -300,6 +307,7 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
             "model": keras.saving.serialize_keras_object(self.model),
             "constraints": checkpoints.describe(self.model, self._slots),
             "rho": keras.saving.serialize_keras_object(self.schedule),
+            "kept": keras.saving.serialize_keras_object(self.kept),
         }
 
     @classmethod

@@ -4,8 +4,12 @@ import keras
 from keras import ops
 
 from tf_admm.admm import updates
+from tf_admm.constraints import metrics
 from tf_admm.constraints import sharing
 from tf_admm.structure import members
+
+#: Of the moving average of squared gradients, a step.
+DECAY = 0.999
 
 
 class Slot:
@@ -22,6 +26,8 @@ class Slot:
         u: float variable, the scaled dual.
         settled: float variable, what retraining keeps of the last Z-step's z: its
             mask, 1.0 on the index set, or its levels or clusters.
+        f: float variable, the moving average of the squared gradient of the task's
+            loss; `None` where the set doesn't ask for it.
     """
 
     def __init__(self, kernel, constraint, add_weight):
@@ -31,9 +37,13 @@ class Slot:
         self.z = self._state(add_weight, "z", "zeros")
         self.u = self._state(add_weight, "u", "zeros")
         self.settled = self._state(add_weight, "settled", "ones")
+        asked = constraint.metric != "magnitude"
+        self.f = self._state(add_weight, "f", "zeros") if asked else None
 
     def _state(self, add_weight, name, initializer):
         return add_weight(
+            # All replicas reckon the same.
+            aggregation="only_first_replica",
             shape=self.w.shape,
             initializer=initializer,
             trainable=False,
@@ -54,6 +64,30 @@ class Slot:
     def shifted(self):
         """`w + u`, in the axis order of the constraints."""
         return self.canonical(self.value() + self.u)
+
+    def worth(self):
+        """`(w + u) sqrt(s)`, s of the set's metric."""
+        metric, f = self.constraint.metric, self.canonical(self.f)
+        return metrics.weigh(metric, self.shifted(), f)
+
+    def track(self, gradient, rho, retraining):
+        """`f <- d f + (1 - d) g^2`, g the gradient of the task alone, d = `DECAY`.
+
+        Args:
+            gradient: that of the task and the penalty, whose own is taken off:
+                `rho (w - z + u)`. Where it is not finite, f stays: an optimizer that
+                scales the loss leaves such a step out.
+            rho: the penalty's.
+            retraining: whether nothing is to be done, a boolean tensor.
+        """
+        f = ops.convert_to_tensor(self.f)
+
+        def tracked():
+            g = ops.cast(gradient, f.dtype) - rho * (self.value() - self.z + self.u)
+            mean = DECAY * f + (1.0 - DECAY) * ops.square(g)
+            return ops.where(ops.isfinite(g), mean, f)
+
+        self.f.assign(ops.cond(retraining, lambda: f, tracked))
 
     def z_step(self, settled):
         """`z <- Pi_S(w + u)`, given what it settles."""
@@ -85,13 +119,15 @@ class Slot:
         return self.kernel.original(restricted)
 
     def check_finite(self):
-        """Raise if w holds NaN or infinity."""
-        if not bool(ops.all(ops.isfinite(self.w))):
-            raise ValueError(
-                f"Expected the kernel '{self.kernel.path}' to be finite before "
-                "the Z-step. Received: NaN or infinity in it. The training has "
-                "diverged: lower the learning rate, or rho."
-            )
+        """Raise if w or f holds NaN or infinity."""
+        held = {"kernel": self.w, "squared gradient of": self.f}
+        for name, x in held.items():
+            if x is not None and not bool(ops.all(ops.isfinite(x))):
+                raise ValueError(
+                    f"Expected the {name} '{self.kernel.path}' to be finite before "
+                    "the Z-step. Received: NaN or infinity in it. The training has "
+                    "diverged: lower the learning rate, or rho."
+                )
 
 
 class Slots:
@@ -110,10 +146,14 @@ class Slots:
     def __iter__(self):
         return iter(self._slots)
 
-    def z_step(self):
-        """`z <- Pi_S(w + u)` for all."""
+    def z_step(self, excess=1.0):
+        """`z <- Pi_S(w + u)` for all, S keeping `excess` times as much as asked."""
         for constraint, slots in self._groups:
-            parts = constraint.settle([slot.shifted() for slot in slots])
+            given = [[slot.shifted() for slot in slots]]
+            # Before the first W-step no curvature is known, and magnitudes count.
+            if slots[0].f is not None and any(bool(ops.any(s.f > 0)) for s in slots):
+                given.append([slot.worth() for slot in slots])
+            parts = constraint.loosened(excess).settle(*given)
             for slot, settled in zip(slots, parts):
                 slot.z_step(settled)
 
@@ -128,6 +168,13 @@ class Slots:
             slot.cut()
         for group in self._channel_groups:
             members.silence(group)
+
+    def is_settled(self):
+        """Whether what z settled is of the sets themselves, not of looser ones."""
+        return all(
+            constraint.admits([slot.canonical(slot.settled) for slot in slots])
+            for constraint, slots in self._groups
+        )
 
     def check_feasible(self):
         """Raise unless all w are in their sets, zeros exactly."""

@@ -1,5 +1,6 @@
 """The three kinds of sets, each with the holes that a new set fills."""
 
+import copy
 import numbers
 import reprlib
 
@@ -19,6 +20,8 @@ class SetConstraint(keras.constraints.Constraint):
 
     #: Whether of two kernels that share it one must read what the other puts out.
     adjacent = False
+    #: What a weight is worth to it, as `tf_admm.constraints.metrics` has it.
+    metric = "magnitude"
 
     def check(self, shapes):
         """Raise if no kernels of these shapes can be in the set.
@@ -27,11 +30,24 @@ class SetConstraint(keras.constraints.Constraint):
             shapes: list of tuples, of the kernels that share this constraint.
         """
 
-    def settle(self, ws):
+    def loosened(self, excess):
+        """A set like it that keeps so many times as much, as far as there is.
+
+        Itself where that makes no sense: of few values, or n of m.
+        """
+        return self
+
+    def admits(self, settled):
+        """Whether a list of settled parts is of this set, not of a loosened one."""
+        return True
+
+    def settle(self, ws, worths=None):
         """The settled part of the nearest members of kernels that share the set.
 
         Args:
             ws: list of float tensors.
+            worths: list of tensors like them, `w sqrt(s)` in the norm of the metric;
+                by default as for s = 1.
 
         Returns:
             List of tensors of the shapes and dtypes of `ws`.
@@ -79,7 +95,21 @@ class MaskConstraint(SetConstraint):
 
     A subclass implements `mask(w)`, the index set of the nearest member. Then
     `Pi_S(w) = w * mask(w)`. One that couples kernels implements `masks(ws)`.
+
+    Attributes:
+        excess: float, what is kept over what the set keeps; more than 1.0 in the sets
+            that `loosened` makes.
     """
+
+    excess = 1.0
+
+    def loosened(self, excess):
+        loose = copy.copy(self)
+        loose.excess = excess
+        return loose
+
+    def admits(self, settled):
+        return self.holds(settled, settled)
 
     def mask(self, w):
         """Index set of the nearest member.
@@ -96,8 +126,9 @@ class MaskConstraint(SetConstraint):
         """The masks of kernels that share the set."""
         return [self.mask(w) for w in ws]
 
-    def settle(self, ws):
-        return [ops.cast(mask, w.dtype) for w, mask in zip(ws, self.masks(ws))]
+    def settle(self, ws, worths=None):
+        masks = self.masks(ws if worths is None else worths)
+        return [ops.cast(mask, w.dtype) for w, mask in zip(ws, masks)]
 
     def holds(self, ws, settled):
         """Whether the nearest members of their zeros and ones are these themselves.
@@ -145,7 +176,7 @@ class ValueConstraint(SetConstraint):
         """
         return all(_near(w, self.restrict(w, codes)) for w, codes in zip(ws, settled))
 
-    def settle(self, ws):
+    def settle(self, ws, worths=None):
         return [self.codes(w, ops.ones_like(w, dtype="bool")) for w in ws]
 
 
@@ -169,6 +200,11 @@ def _near(w, restricted):
     tolerance = 1e-2 if w.dtype in ("float16", "bfloat16") else 1e-5
     near = ops.max(ops.abs(w - restricted)) <= tolerance * ops.max(ops.abs(w))
     return bool(ops.logical_and(zeros, near))
+
+
+def kept(total, sparsity, excess=1.0):
+    """How many of `total` are kept: `excess` times the rest that sparsity leaves."""
+    return min(total, round(excess * (total - round(sparsity * total))))
 
 
 def fraction(name, value):

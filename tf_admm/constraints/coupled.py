@@ -1,29 +1,38 @@
 """Sets that couple the kernels that share one constraint object."""
 
 import math
+from collections.abc import Callable
 
 import keras
 from keras import ops
 
+from tf_admm.constraints import metrics
 from tf_admm.constraints import selection
 from tf_admm.constraints.base import MaskConstraint
 from tf_admm.constraints.base import fraction
+from tf_admm.constraints.base import kept
 
 
 @keras.saving.register_keras_serializable(package="tf_admm")
 class GlobalSparsity(MaskConstraint):
     """One budget of nonzeros for all kernels that share this object.
 
-        S = {(v_1, v_2, ...) : sum_i card(v_i) <= n - round(sparsity * n)},
+        S = {(v_1, v_2, ...) : sum_i max(card(v_i), m_i) <= l = n - round(sparsity n)},
 
-    n = size of all of them. The projection keeps the entries of largest
-    magnitude, wherever they are; of equal magnitudes, the first kernel's.
+    n = size of all of them. So that none is cut off, room for m_i weights is left to
+    each: as many as it has outputs, all together at most a tenth of l, but one at least
+    where there is room for one each. The projection keeps the m_i entries of largest
+    magnitude of each kernel, and then the largest of all the others; of equal
+    magnitudes, the first kernel's.
 
     Args:
         sparsity: float in [0, 1], the fraction of zeros.
+        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
+            miss, by the squared gradient that ADMM measures as it trains; or a function
+            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
 
     Raises:
-        ValueError: if `sparsity` is not a number in [0, 1].
+        ValueError: if `sparsity` is not a number in [0, 1], or `metric` no metric.
 
     Example:
 
@@ -33,18 +42,21 @@ class GlobalSparsity(MaskConstraint):
     >>> admm = tf_admm.ADMMModel(model, {"head": None, ".*": everything})
     """
 
-    def __init__(self, sparsity: float):
+    def __init__(self, sparsity: float, metric: str | Callable = "magnitude"):
         self.sparsity = fraction("sparsity", sparsity)
+        self.metric = metrics.get(metric)
 
     def masks(self, ws):
         ws = [ops.convert_to_tensor(w) for w in ws]
-        flat = ops.concatenate([ops.reshape(w, (-1,)) for w in ws])
-        size = flat.shape[0]
-        mask = selection.largest(flat, size - round(self.sparsity * size))
+        flat = [ops.reshape(w, (-1,)) for w in ws]
+        size = sum(w.shape[0] for w in flat)
+        budget = kept(size, self.sparsity, self.excess)
+        flat = [_first(w, n) for w, n in zip(flat, _room(ws, budget))]
+        mask = selection.largest(ops.concatenate(flat), budget)
         return _cut(mask, [w.shape for w in ws])
 
     def get_config(self):
-        return {"sparsity": self.sparsity}
+        return {"sparsity": self.sparsity, **metrics.config(self.metric)}
 
 
 @keras.saving.register_keras_serializable(package="tf_admm")
@@ -63,6 +75,9 @@ class UnitSparsity(MaskConstraint):
 
     Args:
         sparsity: float in [0, 1], the fraction of dead units.
+        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
+            miss, by the squared gradient that ADMM measures as it trains; or a function
+            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
 
     Raises:
         ValueError: if `sparsity` is not in [0, 1]; when given to an `ADMMModel`,
@@ -77,8 +92,9 @@ class UnitSparsity(MaskConstraint):
     >>> admm = tf_admm.ADMMModel(model, {"fc1": units, "fc2": units})
     """
 
-    def __init__(self, sparsity: float):
+    def __init__(self, sparsity: float, metric: str | Callable = "magnitude"):
         self.sparsity = fraction("sparsity", sparsity)
+        self.metric = metrics.get(metric)
 
     adjacent = True
 
@@ -108,14 +124,27 @@ class UnitSparsity(MaskConstraint):
             ]
         )
         norms = selection.block_norms(both, (both.shape[0], 1))[0]
-        kept = selection.largest(norms, units - round(self.sparsity * units))
-        incoming = ops.broadcast_to(kept, first.shape)
-        outgoing = ops.reshape(kept, (1, units, 1))
+        live = selection.largest(norms, kept(units, self.sparsity, self.excess))
+        incoming = ops.broadcast_to(live, first.shape)
+        outgoing = ops.reshape(live, (1, units, 1))
         outgoing = ops.broadcast_to(outgoing, ops.reshape(second, split).shape)
         return [incoming, ops.reshape(outgoing, second.shape)]
 
     def get_config(self):
-        return {"sparsity": self.sparsity}
+        return {"sparsity": self.sparsity, **metrics.config(self.metric)}
+
+
+def _room(ws, budget):
+    """How many weights each kernel keeps in any case."""
+    outputs = [w.shape[-1] if len(w.shape) > 1 else 1 for w in ws]
+    share = min(1.0, 0.1 * budget / sum(outputs))
+    least = [max(1, math.floor(share * n)) for n in outputs]
+    return least if sum(least) <= budget else [0 for _ in ws]
+
+
+def _first(w, n):
+    """w, with the `n` entries of largest magnitude in front of all others."""
+    return ops.where(selection.largest(w, n), math.inf, w)
 
 
 def _cut(flat, shapes):

@@ -1,12 +1,16 @@
 """Sets over channel groups: whole channels, with all that makes them."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 from keras import ops
 
+from tf_admm.constraints import metrics
 from tf_admm.constraints import selection
 from tf_admm.constraints.base import MaskConstraint
 from tf_admm.constraints.base import fraction as checked_fraction
+from tf_admm.constraints.base import kept
 from tf_admm.constraints.base import wide
 
 
@@ -26,14 +30,18 @@ class GroupSparsity(MaskConstraint):
         sum_m sum_j (v_mj - z_mj)^2 / (e_m mean(v_m^2)),
 
     e_m = entries of one channel in member m. So each member counts as much as any
-    other, on the average over the channels: a bias as much as a kernel. Kept are the
-    channels of largest norm; of equal ones, the first.
+    other, on the average over the channels: a bias as much as a kernel. By curvature
+    the norm is `sum_m sum_j f_mj (v_mj - z_mj)^2`, the same unit in every member. Kept
+    are the channels of largest norm; of equal ones, the first.
 
     Given to `ADMMModel` alone it is a constraint for each group that can be pruned. As
     an entry of a dict it is one for each group that has a kernel which the key matches.
 
     Args:
         fraction: float in [0, 1), the fraction of dead channels.
+        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
+            miss, by the squared gradient that ADMM measures as it trains; or a function
+            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
 
     Raises:
         ValueError: if `fraction` is no number in [0, 1]; when given to an
@@ -49,12 +57,13 @@ class GroupSparsity(MaskConstraint):
     >>> admm = tf_admm.ADMMModel(model, {"block1_.*": half})
     """
 
-    def __init__(self, fraction: float):
+    def __init__(self, fraction: float, metric: str | Callable = "magnitude"):
         self.fraction = checked_fraction("fraction", fraction)
+        self.metric = metrics.get(metric)
 
     def kept(self, channels):
         """The number of channels that may be live, of `channels`."""
-        return channels - round(self.fraction * channels)
+        return kept(channels, self.fraction, self.excess)
 
     def masks(self, ws):
         raise ValueError(
@@ -64,7 +73,7 @@ class GroupSparsity(MaskConstraint):
         )
 
     def get_config(self):
-        return {"fraction": self.fraction}
+        return {"fraction": self.fraction, **metrics.config(self.metric)}
 
 
 class Groups(MaskConstraint):
@@ -82,6 +91,7 @@ class Groups(MaskConstraint):
 
     def __init__(self, sets, members, shapes):
         self.sets = sets
+        self.metric = sets[0][2].metric
         self._starts = np.cumsum([0, *(channels for _, channels, _ in sets)])
         self._members = members
         # Which channel of all an index of an axis belongs to; beyond the last: none.
@@ -102,24 +112,30 @@ class Groups(MaskConstraint):
         found = [0.0 for _ in self.sets]
         for w, parts in zip(ws, self._members):
             for number, axis, index in parts:
-                found[number] += _shares(w, axis, index)
+                found[number] += self._worth(w, axis, index)
         return found
+
+    def _worth(self, w, axis, index):
+        """Of each channel, by one member; magnitudes differ from one to the other."""
+        if self.metric == "magnitude":
+            return _share(_squares(selection.unit_scale(wide(w)), axis, index))
+        return _squares(wide(w), axis, index)
 
     def masks(self, ws):
         ws = [ops.convert_to_tensor(w) for w in ws]
-        kept = [
-            selection.largest(scores, group.kept(channels))
+        live = [
+            selection.largest(scores, group.loosened(self.excess).kept(channels))
             for scores, (_, channels, group) in zip(self.scores(ws), self.sets)
         ]
-        kept = ops.concatenate([*kept, ops.ones((1,), "bool")])
-        return [self._mask(kept, w, owners) for w, owners in zip(ws, self._owners)]
+        live = ops.concatenate([*live, ops.ones((1,), "bool")])
+        return [self._mask(live, w, owners) for w, owners in zip(ws, self._owners)]
 
-    def _mask(self, kept, w, owners):
+    def _mask(self, live, w, owners):
         mask = ops.ones(w.shape, "bool")
         for axis, owner in owners.items():
             shape = [1] * len(w.shape)
             shape[axis] = -1
-            mask = ops.logical_and(mask, ops.reshape(ops.take(kept, owner), shape))
+            mask = ops.logical_and(mask, ops.reshape(ops.take(live, owner), shape))
         return mask
 
     def get_config(self):
@@ -130,11 +146,14 @@ class Groups(MaskConstraint):
         return f"GroupSparsity of {fractions}"
 
 
-def _shares(w, axis, index):
-    """Of the member's squared norm, the share of each channel times their number."""
-    w = selection.unit_scale(wide(w))
+def _squares(w, axis, index):
+    """The squared norm of each channel's entries of a member."""
     others = tuple(a for a in range(len(w.shape)) if a != axis)
     squares = ops.sum(ops.square(w), axis=others)
-    squares = ops.sum(ops.take(squares, index.astype("int32")), axis=1)
+    return ops.sum(ops.take(squares, index.astype("int32")), axis=1)
+
+
+def _share(squares):
+    """Of the member's squared norm, the share of each channel times their number."""
     total = ops.mean(squares)
     return squares / ops.where(total > 0, total, 1)

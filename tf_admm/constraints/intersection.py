@@ -42,8 +42,18 @@ class Intersection(SetConstraint):
         self.pattern.check(shapes)
         self.values.check(shapes)
 
-    def settle(self, ws):
-        masks = self.pattern.masks(ws)
+    @property
+    def metric(self):
+        return self.pattern.metric
+
+    def loosened(self, excess):
+        return Intersection(self.pattern.loosened(excess), self.values)
+
+    def admits(self, settled):
+        return self.pattern.admits(settled)
+
+    def settle(self, ws, worths=None):
+        masks = self.pattern.masks(ws if worths is None else worths)
         return [self.values.codes(w, mask) for w, mask in zip(ws, masks)]
 
     def holds(self, ws, settled):

@@ -1,10 +1,12 @@
 """N:M sparsity."""
 
 import numbers
+from collections.abc import Callable
 
 import keras
 from keras import ops
 
+from tf_admm.constraints import metrics
 from tf_admm.constraints.base import MaskConstraint
 from tf_admm.constraints.base import positive
 
@@ -21,6 +23,9 @@ class NMSparsity(MaskConstraint):
         m: int, positive, the size of a group.
         axis: int, in Keras' axis order; -2, the inputs, by default, as the
             sparse kernels of GPUs and tfmot have it.
+        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
+            miss, by the squared gradient that ADMM measures as it trains; or a function
+            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
 
     Raises:
         ValueError: if n or m is no positive integer, or m < n; when called, if
@@ -33,7 +38,9 @@ class NMSparsity(MaskConstraint):
     [0.0, -3.0, 2.0, 0.0]
     """
 
-    def __init__(self, n: int, m: int, axis: int = -2):
+    def __init__(
+        self, n: int, m: int, axis: int = -2, metric: str | Callable = "magnitude"
+    ):
         self.n = positive("n", n)
         self.m = positive("m", m)
         if self.m < self.n:
@@ -47,6 +54,7 @@ class NMSparsity(MaskConstraint):
                 f"Received: axis={axis}"
             )
         self.axis = int(axis)
+        self.metric = metrics.get(metric)
 
     def check(self, shapes):
         for shape in shapes:
@@ -78,4 +86,5 @@ class NMSparsity(MaskConstraint):
         return total
 
     def get_config(self):
-        return {"n": self.n, "m": self.m, "axis": self.axis}
+        config = {"n": self.n, "m": self.m, "axis": self.axis}
+        return {**config, **metrics.config(self.metric)}

@@ -1,14 +1,17 @@
 """Kernel patterns, with connectivity pruning."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from tf_admm.constraints import metrics
 from tf_admm.constraints import selection
 from tf_admm.constraints.base import MaskConstraint
 from tf_admm.constraints.base import fraction
+from tf_admm.constraints.base import kept
 
 #: 4 of 9: the centre with three of its four neighbours, or with the three
 #: others of a 2x2 square.
@@ -37,6 +40,9 @@ class PatternSparsity(MaskConstraint):
         patterns: the library, nested lists of 0 and 1, each of the spatial
             shape of the kernels; `None` for eight patterns of 4 entries of 3x3.
         connectivity: float in [0, 1], the fraction of kernels that are zero.
+        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
+            miss, by the squared gradient that ADMM measures as it trains; or a function
+            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
 
     Raises:
         ValueError: if the patterns are not all of one shape, of 0 and 1; if
@@ -47,10 +53,16 @@ class PatternSparsity(MaskConstraint):
     2020, arXiv:2001.00138.
     """
 
-    def __init__(self, patterns: Any = None, connectivity: float = 0.0):
+    def __init__(
+        self,
+        patterns: Any = None,
+        connectivity: float = 0.0,
+        metric: str | Callable = "magnitude",
+    ):
         self._library = _library(FOUR_OF_NINE if patterns is None else patterns)
         self.patterns = ops.convert_to_numpy(self._library).tolist()
         self.connectivity = fraction("connectivity", connectivity)
+        self.metric = metrics.get(metric)
 
     def check(self, shapes):
         expected = tuple(self._library.shape[1:])
@@ -65,12 +77,12 @@ class PatternSparsity(MaskConstraint):
     def mask(self, w):
         w = ops.convert_to_tensor(w)
         pattern, norms = self._nearest(w)
-        total = norms.shape[0]
-        kept = selection.largest(norms, total - round(self.connectivity * total))
+        budget = kept(norms.shape[0], self.connectivity, self.excess)
+        whole = selection.largest(norms, budget)
         library = ops.transpose(ops.reshape(self._library, (-1, _size(w)))) != 0
         mask = ops.reshape(ops.take(library, pattern, axis=1), w.shape)
         kernels = (1,) * (len(w.shape) - 2) + tuple(w.shape[-2:])
-        return ops.logical_and(mask, ops.reshape(kept, kernels))
+        return ops.logical_and(mask, ops.reshape(whole, kernels))
 
     def _nearest(self, w):
         """Each kernel's pattern, an index, and the squared norm within it.
@@ -87,7 +99,8 @@ class PatternSparsity(MaskConstraint):
         return ops.argmin(selection.bits(lost), axis=0), ops.maximum(norms, 0)
 
     def get_config(self):
-        return {"patterns": self.patterns, "connectivity": self.connectivity}
+        config = {"patterns": self.patterns, "connectivity": self.connectivity}
+        return {**config, **metrics.config(self.metric)}
 
 
 def _size(w):

@@ -1,13 +1,16 @@
 """Sparsity of single weights and of blocks, filters, channels, columns."""
 
 import math
+from collections.abc import Callable
 
 import keras
 from keras import ops
 
+from tf_admm.constraints import metrics
 from tf_admm.constraints import selection
 from tf_admm.constraints.base import MaskConstraint
 from tf_admm.constraints.base import fraction
+from tf_admm.constraints.base import kept
 from tf_admm.constraints.base import positive
 
 
@@ -25,8 +28,9 @@ class RateConstraint(MaskConstraint):
     A subclass implements `unit(shape)`.
     """
 
-    def __init__(self, sparsity: float):
+    def __init__(self, sparsity: float, metric: str | Callable = "magnitude"):
         self.sparsity = fraction("sparsity", sparsity)
+        self.metric = metrics.get(metric)
 
     def unit(self, shape):
         """The shape of a block of a kernel of this shape, a tuple."""
@@ -40,7 +44,7 @@ class RateConstraint(MaskConstraint):
 
     def kept(self, units):
         """The number `l` of blocks kept, of `units`."""
-        return units - round(self.sparsity * units)
+        return kept(units, self.sparsity, self.excess)
 
     def scores(self, w):
         """Squared norms of the blocks of `w`, up to one factor for all."""
@@ -50,12 +54,12 @@ class RateConstraint(MaskConstraint):
         w = ops.convert_to_tensor(w)
         scores = self.scores(w)
         flat = ops.reshape(scores, (-1,))
-        kept = selection.largest(flat, self.kept(flat.shape[0]))
-        kept = ops.reshape(kept, scores.shape)
-        return selection.spread(kept, self.unit(w.shape), w.shape)
+        blocks = selection.largest(flat, self.kept(flat.shape[0]))
+        blocks = ops.reshape(blocks, scores.shape)
+        return selection.spread(blocks, self.unit(w.shape), w.shape)
 
     def get_config(self):
-        return {"sparsity": self.sparsity}
+        return {"sparsity": self.sparsity, **metrics.config(self.metric)}
 
 
 @keras.saving.register_keras_serializable(package="tf_admm")
@@ -70,9 +74,12 @@ class Sparsity(RateConstraint):
 
     Args:
         sparsity: float in [0, 1], the fraction of zeros.
+        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
+            miss, by the squared gradient that ADMM measures as it trains; or a function
+            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
 
     Raises:
-        ValueError: if `sparsity` is not a number in [0, 1].
+        ValueError: if `sparsity` is not a number in [0, 1], or `metric` no metric.
 
     Example:
 
@@ -97,6 +104,9 @@ class BlockSparsity(RateConstraint):
             kernel, in Keras' axis order; 1 along the axes before. `(4, 1)` is
             4 input features of one output of a Dense layer, which TFLite
             calls 1x4 and multiplies fast; its other block is `(16, 1)`.
+        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
+            miss, by the squared gradient that ADMM measures as it trains; or a function
+            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
 
     Raises:
         ValueError: if `sparsity` is not in [0, 1], or `block` no tuple of
@@ -104,8 +114,13 @@ class BlockSparsity(RateConstraint):
             an axis smaller than the block.
     """
 
-    def __init__(self, sparsity: float, block: tuple[int, ...]):
-        super().__init__(sparsity)
+    def __init__(
+        self,
+        sparsity: float,
+        block: tuple[int, ...],
+        metric: str | Callable = "magnitude",
+    ):
+        super().__init__(sparsity, metric)
         if not isinstance(block, tuple | list) or not block:
             raise ValueError(
                 "Invalid value for argument `block`. Expected a tuple of positive "
@@ -153,6 +168,9 @@ class FilterSparsity(_AxisSparsity):
 
     Args:
         sparsity: float in [0, 1], the fraction of zero filters.
+        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
+            miss, by the squared gradient that ADMM measures as it trains; or a function
+            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
 
     Raises:
         ValueError: if `sparsity` is not in [0, 1]; when called, if the kernel
@@ -173,6 +191,9 @@ class ChannelSparsity(_AxisSparsity):
 
     Args:
         sparsity: float in [0, 1], the fraction of zero channels.
+        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
+            miss, by the squared gradient that ADMM measures as it trains; or a function
+            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
 
     Raises:
         ValueError: if `sparsity` is not in [0, 1]; when called, if the kernel
@@ -196,6 +217,9 @@ class ColumnSparsity(_AxisSparsity):
 
     Args:
         sparsity: float in [0, 1], the fraction of zero columns.
+        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
+            miss, by the squared gradient that ADMM measures as it trains; or a function
+            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
 
     Raises:
         ValueError: if `sparsity` is not in [0, 1]; when called, if the kernel
@@ -218,6 +242,9 @@ class KernelSparsity(_AxisSparsity):
 
     Args:
         sparsity: float in [0, 1], the fraction of zero kernels.
+        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
+            miss, by the squared gradient that ADMM measures as it trains; or a function
+            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
 
     Raises:
         ValueError: if `sparsity` is not in [0, 1]; when called, if there is one

@@ -227,6 +227,15 @@ def _checked(choices):
     return choices
 
 
+def _check_one_metric(sets):
+    metrics = {str(constraint.metric): name for name, _, constraint in sets}
+    if len(metrics) > 1:
+        raise ValueError(
+            "Expected one metric for all channel groups of a model. Received: "
+            f"{metrics}, each with a group that has it"
+        )
+
+
 def _bound(choices):
     """`(member, set)` pairs of one `Groups` over all groups that are chosen."""
     if not choices:
@@ -239,6 +248,7 @@ def _bound(choices):
                 members.setdefault(key, Member(part))
                 parts.setdefault(key, []).append((number, part.axis, part.index))
     sets = [(c.group.name, c.group.channels, c.constraint) for c in choices]
+    _check_one_metric(sets)
     shapes = [member.shape for member in members.values()]
     together = Groups(sets, list(parts.values()), shapes)
     return [(member, together) for member in members.values()]

@@ -23,6 +23,7 @@ class Trainer:
             loss = task + ops.cast(self.penalty() / replicas, task.dtype)
             loss = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(loss, self.trainable_weights)
+        self._track_curvature(gradients, replica)
         self.optimizer.apply(
             self._restrict_gradients(gradients), self.trainable_weights
         )
@@ -30,6 +31,16 @@ class Trainer:
         self._progress.steps.assign_add(1)
         self._track_loss(task * replicas, x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def _track_curvature(self, gradients, replica):
+        """The squared gradient of the task, of the whole batch, while ADMM runs."""
+        scale = self.optimizer.scale_loss(ops.ones(()))
+        found = {id(w): g for w, g in zip(self.trainable_weights, gradients)}
+        for slot in self._slots:
+            if slot.f is not None:
+                g = ops.convert_to_tensor(found[id(slot.w)])
+                g = replica.all_reduce("SUM", g) / ops.cast(scale, g.dtype)
+                slot.track(g, self._progress.rho, self._progress.retraining())
 
     def _restrict_gradients(self, gradients):
         """Under the mask, so that no optimizer slot, norm or average moves."""
