@@ -5,7 +5,7 @@ import math
 import keras
 import numpy as np
 
-from tf_admm.allocation import hulls
+from tf_admm.allocation import bounds
 from tf_admm.allocation import sensitivity
 from tf_admm.constraints import GroupSparsity
 from tf_admm.structure import groups
@@ -202,17 +202,9 @@ def magnitude(found, left, **_):
 
 
 def loss(found, left, model, data, cache):
-    """Where a channel's worth of the budget lowers the loss most, it is spent first."""
+    """As far as the loss with one group alone pruned allows, the same for each."""
     curves = sensitivity.curves(model, found, GroupSparsity, data, cache)
-    full = [share.units for share in found]
-
-    def cost(i, density):
-        return left([*full[:i], found[i].kept(density), *full[i + 1 :]])
-
-    return hulls.spent(
-        [(cost(i, density), value, density) for density, value in curves[share.path]]
-        for i, share in enumerate(found)
-    )
+    return bounds.even([curves[share.path] for share in found])
 
 
 METHODS = {"uniform": uniform, "erk": erk, "magnitude": magnitude, "sensitivity": loss}
