@@ -7,6 +7,7 @@ import test_channel_groups as graphs
 from sweeps import few
 
 import tf_admm
+from tf_admm.allocation import bounds
 from tf_admm.constraints import GroupSparsity
 from tf_admm.structure import kernels
 from tf_admm.structure import uses
@@ -137,3 +138,32 @@ def test_what_can_not_be():
         tf_admm.allocate(model, ratio=2, structure="channels", exclude=["nowhere"])
     with pytest.raises(ValueError, match="`structure`.*'filters'"):
         tf_admm.allocate(model, ratio=2, structure="filters")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_bound_for_the_loss_of_each(seed):
+    """By the curves: no group beyond the bound, and none that could go on to it."""
+    rng = np.random.default_rng(seed)
+    at = [1.0, 0.7, 0.5, 0.25, 0.1, 0.0]
+    curves = [
+        list(zip(at, np.r_[0.5, 0.5 + np.cumsum(rng.exponential(size=5) * scale)]))
+        for scale in (0.1, 1.0, 10.0)
+    ]
+    # A loss may fall again: what was lost before counts.
+    curves.append(list(zip(at, [0.5, 2.0, 1.0, 1.5, 3.0, 2.5])))
+    level = bounds.even(curves)
+    before = [0.0] * len(curves)
+    for t in np.linspace(0, 1, 41):
+        densities = level(t)
+        assert all(b <= d for b, d in zip(before, densities))
+        losses = []
+        for curve, density in zip(curves, densities):
+            d, loss = np.array(curve).T
+            worst = np.maximum.accumulate(loss)
+            losses.append(np.interp(density, d[::-1], worst[::-1]))
+        # Only a group of which nothing is left, or whose loss jumps, may be below.
+        bound = max(losses)
+        for loss, density in zip(losses, densities):
+            assert loss >= bound - 1e-9 or density == 0.0
+        before = densities
+    assert level(1.0) == [1.0] * len(curves) and level(0.0) == [0.0] * len(curves)

@@ -85,7 +85,9 @@ def allocate(
             leaves, exactly, to within one channel: `macs` and `ratio` of the kernels,
             `bytes` of all weights as float32. One channel of each group stays at
             least; norms are compared by each group's average, and a method's unit is
-            a channel. `constraint` isn't used.
+            a channel. `"sensitivity"` prunes each group as far as the loss with it
+            alone pruned stays within a bound, the same for all. `constraint` isn't
+            used.
         data: held-out data for `"sensitivity"`: `(x, y)`, `(x, y, sample_weight)`,
             or a dataset. The model must be compiled.
         cache: file for the losses that `"sensitivity"` measures; if they are there

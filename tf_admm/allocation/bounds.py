@@ -16,18 +16,15 @@ def even(curves):
         Function from a level in [0, 1] to the density of each part; the higher, the
         lower the bound.
     """
-    # Of equal losses the lowest density; a loss that falls again is the one before.
-    risen = [
-        dict(zip(np.maximum.accumulate([loss for _, loss in curve]), densities))
-        for curve, densities in ((c, [density for density, _ in c]) for c in curves)
-    ]
-    bounds = np.unique([loss for found in risen for loss in found])[::-1]
+    found = []
+    for curve in curves:
+        at, losses = np.array(curve).T
+        # A loss that falls again is the one before; of equal ones the last counts.
+        found.append((np.maximum.accumulate(losses), at))
+    bounds = np.unique([loss for losses, _ in found for loss in losses])[::-1]
 
     def densities(t):
         bound = np.interp(t * (len(bounds) - 1), np.arange(len(bounds)), bounds)
-        return [
-            float(np.interp(bound, list(found), list(found.values())))
-            for found in risen
-        ]
+        return [float(np.interp(bound, losses, at)) for losses, at in found]
 
     return densities
