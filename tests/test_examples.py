@@ -14,8 +14,6 @@ import pytest
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 slow = pytest.mark.slow
-#: One process makes what they share.
-pytestmark = pytest.mark.xdist_group("examples")
 SPARSITY = {"fc1": 0.9, "fc2": 0.8, "fc3": 0.5}
 
 

@@ -14,9 +14,6 @@ from tf_admm import export
 from tf_admm.structure import kernels
 from tf_admm.structure import kinds
 
-#: One process makes what they share.
-pytestmark = pytest.mark.xdist_group("reporting")
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
