@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 from keras import ops
+from sweeps import few
 
 import tf_admm
 
@@ -352,9 +353,7 @@ def inputs_of(model, rows=3, size=7):
 
 
 @each_case
-@pytest.mark.parametrize(
-    "share", [pytest.param(n, marks=pytest.mark.slow) for n in (0.25, 1.0)] + [0.5]
-)
+@pytest.mark.parametrize("share", few([0.25, 0.5, 1.0], 0.5))
 def test_dead_channels_go(build, sizes, share):
     """All that were killed, and nothing else, of the model's random weights."""
     model = made(build)
@@ -457,7 +456,7 @@ def test_a_constant_that_differs_from_place_to_place_stays():
     ],
     ids=["same", "valid", "pointwise", "transposed", "separable", "norm", "dense"],
 )
-@pytest.mark.parametrize("inside", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("inside", few([False, True], False))
 def test_a_group_can_be_pruned_if_its_constant_can_go(
     activation, at_zero, reader, border, inside
 ):

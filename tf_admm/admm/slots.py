@@ -65,10 +65,9 @@ class Slot:
         """`w + u`, in the axis order of the constraints."""
         return self.canonical(self.value() + self.u)
 
-    def worth(self):
-        """`(w + u) sqrt(s)`, s of the set's metric."""
-        metric, f = self.constraint.metric, self.canonical(self.f)
-        return metrics.weigh(metric, self.shifted(), f)
+    def worth(self, v):
+        """`v sqrt(s)` of `v = w + u`, s of the set's metric."""
+        return metrics.weigh(self.constraint.metric, v, self.canonical(self.f))
 
     def track(self, gradient, rho, retraining):
         """`f <- d f + (1 - d) g^2`, g the gradient of the task alone, d = `DECAY`.
@@ -149,10 +148,11 @@ class Slots:
     def z_step(self, excess=1.0):
         """`z <- Pi_S(w + u)` for all, S keeping `excess` times as much as asked."""
         for constraint, slots in self._groups:
-            given = [[slot.shifted() for slot in slots]]
+            vs = [slot.shifted() for slot in slots]
+            given = [vs]
             # Before the first W-step no curvature is known, and magnitudes count.
             if slots[0].f is not None and any(bool(ops.any(s.f > 0)) for s in slots):
-                given.append([slot.worth() for slot in slots])
+                given.append([slot.worth(v) for slot, v in zip(slots, vs)])
             parts = constraint.loosened(excess).settle(*given)
             for slot, settled in zip(slots, parts):
                 slot.z_step(settled)

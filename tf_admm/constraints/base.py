@@ -97,6 +97,10 @@ class MaskConstraint(SetConstraint):
     `Pi_S(w) = w * mask(w)`. One that couples kernels implements `masks(ws)`.
 
     Attributes:
+        metric: what a weight is worth: `"magnitude"`; or `"curvature"`, what the loss
+            would miss, by the squared gradient that ADMM measures as it trains; or a
+            function `(v, f)` to the weights of the norm
+            (`tf_admm.constraints.metrics`).
         excess: float, what is kept over what the set keeps; more than 1.0 in the sets
             that `loosened` makes.
     """

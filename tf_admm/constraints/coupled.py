@@ -27,9 +27,7 @@ class GlobalSparsity(MaskConstraint):
 
     Args:
         sparsity: float in [0, 1], the fraction of zeros.
-        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
-            miss, by the squared gradient that ADMM measures as it trains; or a function
-            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
+        metric: what a weight is worth; see `MaskConstraint`.
 
     Raises:
         ValueError: if `sparsity` is not a number in [0, 1], or `metric` no metric.
@@ -75,9 +73,7 @@ class UnitSparsity(MaskConstraint):
 
     Args:
         sparsity: float in [0, 1], the fraction of dead units.
-        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
-            miss, by the squared gradient that ADMM measures as it trains; or a function
-            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
+        metric: what a weight is worth; see `MaskConstraint`.
 
     Raises:
         ValueError: if `sparsity` is not in [0, 1]; when given to an `ADMMModel`,

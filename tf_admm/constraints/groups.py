@@ -39,9 +39,7 @@ class GroupSparsity(MaskConstraint):
 
     Args:
         fraction: float in [0, 1), the fraction of dead channels.
-        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
-            miss, by the squared gradient that ADMM measures as it trains; or a function
-            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
+        metric: what a weight is worth; see `MaskConstraint`.
 
     Raises:
         ValueError: if `fraction` is no number in [0, 1]; when given to an

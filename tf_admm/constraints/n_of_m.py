@@ -23,9 +23,7 @@ class NMSparsity(MaskConstraint):
         m: int, positive, the size of a group.
         axis: int, in Keras' axis order; -2, the inputs, by default, as the
             sparse kernels of GPUs and tfmot have it.
-        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
-            miss, by the squared gradient that ADMM measures as it trains; or a function
-            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
+        metric: what a weight is worth; see `MaskConstraint`.
 
     Raises:
         ValueError: if n or m is no positive integer, or m < n; when called, if

@@ -40,9 +40,7 @@ class PatternSparsity(MaskConstraint):
         patterns: the library, nested lists of 0 and 1, each of the spatial
             shape of the kernels; `None` for eight patterns of 4 entries of 3x3.
         connectivity: float in [0, 1], the fraction of kernels that are zero.
-        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
-            miss, by the squared gradient that ADMM measures as it trains; or a function
-            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
+        metric: what a weight is worth; see `MaskConstraint`.
 
     Raises:
         ValueError: if the patterns are not all of one shape, of 0 and 1; if

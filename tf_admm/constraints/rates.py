@@ -74,9 +74,7 @@ class Sparsity(RateConstraint):
 
     Args:
         sparsity: float in [0, 1], the fraction of zeros.
-        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
-            miss, by the squared gradient that ADMM measures as it trains; or a function
-            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
+        metric: what a weight is worth; see `MaskConstraint`.
 
     Raises:
         ValueError: if `sparsity` is not a number in [0, 1], or `metric` no metric.
@@ -104,9 +102,7 @@ class BlockSparsity(RateConstraint):
             kernel, in Keras' axis order; 1 along the axes before. `(4, 1)` is
             4 input features of one output of a Dense layer, which TFLite
             calls 1x4 and multiplies fast; its other block is `(16, 1)`.
-        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
-            miss, by the squared gradient that ADMM measures as it trains; or a function
-            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
+        metric: what a weight is worth; see `MaskConstraint`.
 
     Raises:
         ValueError: if `sparsity` is not in [0, 1], or `block` no tuple of
@@ -168,9 +164,7 @@ class FilterSparsity(_AxisSparsity):
 
     Args:
         sparsity: float in [0, 1], the fraction of zero filters.
-        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
-            miss, by the squared gradient that ADMM measures as it trains; or a function
-            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
+        metric: what a weight is worth; see `MaskConstraint`.
 
     Raises:
         ValueError: if `sparsity` is not in [0, 1]; when called, if the kernel
@@ -191,9 +185,7 @@ class ChannelSparsity(_AxisSparsity):
 
     Args:
         sparsity: float in [0, 1], the fraction of zero channels.
-        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
-            miss, by the squared gradient that ADMM measures as it trains; or a function
-            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
+        metric: what a weight is worth; see `MaskConstraint`.
 
     Raises:
         ValueError: if `sparsity` is not in [0, 1]; when called, if the kernel
@@ -217,9 +209,7 @@ class ColumnSparsity(_AxisSparsity):
 
     Args:
         sparsity: float in [0, 1], the fraction of zero columns.
-        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
-            miss, by the squared gradient that ADMM measures as it trains; or a function
-            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
+        metric: what a weight is worth; see `MaskConstraint`.
 
     Raises:
         ValueError: if `sparsity` is not in [0, 1]; when called, if the kernel
@@ -242,9 +232,7 @@ class KernelSparsity(_AxisSparsity):
 
     Args:
         sparsity: float in [0, 1], the fraction of zero kernels.
-        metric: `"magnitude"`, or `"curvature"`: a weight is worth what the loss would
-            miss, by the squared gradient that ADMM measures as it trains; or a function
-            `(v, f)` to the weights of the norm (`tf_admm.constraints.metrics`).
+        metric: what a weight is worth; see `MaskConstraint`.
 
     Raises:
         ValueError: if `sparsity` is not in [0, 1]; when called, if there is one

@@ -7,6 +7,7 @@ from tf_admm.structure.kinds.base import Kind
 from tf_admm.structure.kinds.base import Link
 from tf_admm.structure.kinds.base import Tie
 from tf_admm.structure.kinds.base import channels
+from tf_admm.structure.kinds.base import value
 from tf_admm.structure.kinds.base import zeros
 from tf_admm.structure.kinds.elementwise import Channelwise
 from tf_admm.structure.kinds.elementwise import Elementwise
@@ -37,5 +38,6 @@ __all__ = [
     "places",
     "prospect",
     "register_layer",
+    "value",
     "zeros",
 ]

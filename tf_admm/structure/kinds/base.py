@@ -132,6 +132,9 @@ class Kind:
     def constants(self, known):
         """Of each tensor it returns or keeps, the channels that are constants.
 
+        Weights are read by `tf_admm.kinds.value`, which may be asked what they would
+        be if they were 0.0.
+
         Args:
             known: function from a tensor to an array with the constant that each
                 channel is, NaN where it is none.
@@ -207,7 +210,7 @@ def zeros(variables):
 
 
 def value(variable):
-    """A variable as a float64 array."""
+    """A variable as a float64 array; zeros in the scope of `zeros`."""
     if id(variable) in _zeros.get():
         return np.zeros(variable.shape)
     return keras.ops.convert_to_numpy(variable).astype("float64")
