@@ -21,7 +21,7 @@ FLOORS = [
     ["version", "files", "printing", "constraints", "schedules"],
     ["structure"],
     ["admm", "tables", "allocation"],
-    ["shrinking", "export"],
+    ["shrinking", "export", "post_training"],
     ["reporting"],
     ["__init__"],
 ]

@@ -9,6 +9,8 @@ from tf_admm.admm.model import ADMMModel
 from tf_admm.admm.regularizer import ADMMRegularizer
 from tf_admm.allocation import Allocation
 from tf_admm.allocation import allocate
+from tf_admm.post_training import PostTrainingReport
+from tf_admm.post_training import prune_post_training
 from tf_admm.reporting import DeploymentReport
 from tf_admm.reporting import report
 from tf_admm.shrinking import ShrinkReport
@@ -34,6 +36,7 @@ __all__ = [
     "ChannelGroups",
     "DeploymentReport",
     "Plan",
+    "PostTrainingReport",
     "ShrinkReport",
     "Summary",
     "__version__",
@@ -44,6 +47,7 @@ __all__ = [
     "freeze_sparsity",
     "kinds",
     "plan",
+    "prune_post_training",
     "register_layer",
     "report",
     "save_compressed",

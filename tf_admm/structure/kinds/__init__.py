@@ -19,6 +19,7 @@ from tf_admm.structure.kinds.table import of
 from tf_admm.structure.kinds.table import places
 from tf_admm.structure.kinds.table import prospect
 from tf_admm.structure.kinds.table import register_layer
+from tf_admm.structure.kinds.table import rows
 
 __all__ = [
     "MAKES",
@@ -38,6 +39,7 @@ __all__ = [
     "places",
     "prospect",
     "register_layer",
+    "rows",
     "value",
     "zeros",
 ]

@@ -87,6 +87,17 @@ class Kind:
             return "only where XNNPACK runs it sparse: not on x86 with AVX"
         return "no: made dense as the file is loaded; fewer filters would"
 
+    @staticmethod
+    def rows(layer, variable, x):
+        """What a call on `x` multiplies a kernel by, for each output.
+
+        Returns:
+            Array `(groups, n, inputs)`: in each of the groups, which share the outputs
+            evenly, `rows @ w` are its outputs, w being `(inputs, outputs)`. `None`
+            where the layer doesn't use the weight so.
+        """
+        return None
+
     # The channels.
 
     @property

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from tf_admm.structure.kinds import activations
+from tf_admm.structure.kinds import patches
 from tf_admm.structure.kinds.base import MAKES
 from tf_admm.structure.kinds.base import READS
 from tf_admm.structure.kinds.base import Kind
@@ -27,6 +28,10 @@ class Linear(Kind):
     kernel_name = "kernel"
     bias_name = "bias"
     units_name = "units"
+
+    @staticmethod
+    def rows(layer, variable, x):
+        return x.reshape(1, -1, x.shape[-1])
 
     def __init__(self, call):
         super().__init__(call)
@@ -114,6 +119,10 @@ class Conv(Linear):
 
     units_name = "filters"
 
+    @staticmethod
+    def rows(layer, variable, x):
+        return _grouped(patches.patches(layer, x), layer.groups)
+
 
 class Transposed(Conv):
     """ConvTranspose: at the borders outputs see fewer inputs than inside."""
@@ -122,6 +131,10 @@ class Transposed(Conv):
     def axes(layer, variable):
         rank = len(variable.shape)
         return (rank - 1,), (rank - 2,)
+
+    @staticmethod
+    def rows(layer, variable, x):
+        return None
 
     @staticmethod
     def places(kernel, inputs, outputs):
@@ -185,6 +198,12 @@ class Separable(Linear):
         of = Depthwise if variable.name == "depthwise_kernel" else Linear
         return of.axes(layer, variable)
 
+    @staticmethod
+    def rows(layer, variable, x):
+        if variable.name != "depthwise_kernel":
+            return None
+        return Depthwise.rows(layer, variable, x)
+
     def links(self):
         multiplier = self.layer.depth_multiplier
         rows = self.all_of(self.x) * multiplier + np.arange(multiplier)
@@ -219,6 +238,10 @@ class Depthwise(Kind):
         """`(..., c_in, multiplier)`: each pair is an output of its own."""
         rank = len(variable.shape)
         return (rank - 2,), (rank - 2, rank - 1)
+
+    @staticmethod
+    def rows(layer, variable, x):
+        return _grouped(patches.patches(layer, x), x.shape[-1])
 
     def why_opaque(self):
         return None
@@ -272,6 +295,22 @@ class Einsum(Linear):
         inputs = tuple(i for i, letter in enumerate(kernel) if letter in source)
         outputs = tuple(i for i, letter in enumerate(kernel) if letter in result)
         return inputs, outputs
+
+    @staticmethod
+    def rows(layer, variable, x):
+        operands, result = layer.equation.split("->")
+        source, kernel = operands.split(",")
+        read = [letter for letter in kernel if letter in source]
+        if set(read) & set(result):
+            return None
+        # An ellipsis stands for the axes that no other letter names.
+        front = source.find("...")
+        axes = [
+            i if front < 0 or i < front else i - len(source)
+            for i in map(source.find, read)
+        ]
+        x = np.moveaxis(x, axes, range(-len(axes), 0))
+        return x.reshape(1, -1, math.prod(x.shape[x.ndim - len(axes) :]))
 
     @staticmethod
     def places(kernel, inputs, outputs):
@@ -354,3 +393,10 @@ class Embedding(Kind):
 
     def config(self, config, size, shift):
         return config | {"output_dim": size(self.y)}
+
+
+def _grouped(seen, groups):
+    """Patches `(..., positions, c)` as rows of groups of channels."""
+    *_, positions, c = seen.shape
+    x = seen.reshape(-1, positions, groups, c // groups)
+    return x.transpose(2, 0, 1, 3).reshape(groups, len(x), -1)

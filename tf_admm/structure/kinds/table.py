@@ -206,6 +206,13 @@ def places(kernel, inputs, outputs):
     return _nearest(kernel.layer).places(kernel, inputs, outputs)
 
 
+def rows(kernel, x):
+    """What a call of a kernel's layer on `x` multiplies it by, or `None`."""
+    kind = _nearest(kernel.layer)
+    known = not kernel.by_name_only and _is_usual(kernel.layer)
+    return kind.rows(kernel.layer, kernel.variable, x) if known else None
+
+
 def prospect(kernel):
     """Whether zeros in a kernel can make a TFLite file faster, and where."""
     return _nearest(kernel.layer).prospect(kernel)
