@@ -44,3 +44,15 @@ class GradualMagnitude(keras.callbacks.Callback):
             ]
         for (w, _), mask in zip(self.weights, self.masks):
             w.assign(w * mask)
+
+
+class Masked(keras.callbacks.Callback):
+    """Keeps the weights of an `ADMMModel` of rho = 0 under its masks.
+
+    Without a pull, its masks are those of the weights alone, by the same metric and
+    schedule: gradual pruning, with all else equal to ADMM.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        for weight, mask in self.model.masks:
+            weight.assign(ops.where(mask, weight, 0))

@@ -49,9 +49,9 @@ def accuracy(model, x, y):
     return model.evaluate(x, y, verbose=0)[1]
 
 
-def cosine(learning_rate, steps):
-    """Learning rate from `learning_rate` to 0 on half a cosine."""
-    return keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+def cosine(learning_rate, steps, share=0.0):
+    """Learning rate from `learning_rate` to a share of it on half a cosine."""
+    return keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=share)
 
 
 @contextlib.contextmanager

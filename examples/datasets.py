@@ -18,6 +18,32 @@ class Data:
     test: tuple
 
 
+def _crop(x, seed, pixels):
+    """Each image moved by at most so many pixels along each axis, zeros moving in."""
+    _, height, width, _ = x.shape
+    padded = tf.pad(x, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]])
+    shape = [tf.shape(x)[0], 2]
+    start = tf.random.stateless_uniform(shape, seed, 0, 2 * pixels + 1, tf.int32)
+    rows = start[:, :1] + tf.range(height)
+    columns = start[:, 1:] + tf.range(width)
+    moved = tf.gather(padded, rows, axis=1, batch_dims=1)
+    return tf.gather(moved, columns, axis=2, batch_dims=1)
+
+
+def _crop_and_flip(x, seed):
+    x = _crop(x, seed, 4)
+    left = tf.random.stateless_uniform([tf.shape(x)[0], 1, 1, 1], seed + 1) < 0.5
+    return tf.where(left, x[:, :, ::-1], x)
+
+
+#: What is done to the images of a batch, given two integers as a seed.
+AUGMENTATIONS = {
+    "none": lambda x, seed: x,
+    "shift": lambda x, seed: _crop(x, seed, 1),
+    "crop_and_flip": _crop_and_flip,
+}
+
+
 class Shuffled(keras.callbacks.Callback):
     """Batches whose order is a function of (seed, epoch).
 
@@ -30,13 +56,15 @@ class Shuffled(keras.callbacks.Callback):
         y: array of targets.
         batch_size: int.
         seed: int.
+        augmentation: a key of `AUGMENTATIONS`.
     """
 
-    def __init__(self, x, y, batch_size, seed):
+    def __init__(self, x, y, batch_size, seed, augmentation="none"):
         super().__init__()
         self.steps = -(-len(x) // batch_size)
         epoch = self._epoch = tf.Variable(0, dtype=tf.int64)
         x, y, rows = tf.constant(x), tf.constant(y), tf.range(len(x))
+        augment = AUGMENTATIONS[augmentation]
 
         def order(_):
             shuffled = tf.random.experimental.stateless_shuffle(
@@ -44,11 +72,16 @@ class Shuffled(keras.callbacks.Callback):
             )
             return tf.data.Dataset.from_tensor_slices(shuffled)
 
+        def images(number, i):
+            draws = tf.stack([seed + 2**20, epoch * self.steps + number])
+            return augment(tf.gather(x, i), draws), tf.gather(y, i)
+
         self.batches = (
             tf.data.Dataset.range(1)
             .flat_map(order)
             .batch(batch_size)
-            .map(lambda i: (tf.gather(x, i), tf.gather(y, i)))
+            .enumerate()
+            .map(images)
             .apply(tf.data.experimental.assert_cardinality(self.steps))
             .prefetch(2)
         )

@@ -32,8 +32,31 @@ flags.DEFINE_list(
 flags.DEFINE_string(
     "constraints",
     None,
-    "JSON of the set of each layer, as tf_admm.Allocation writes it; wins over "
-    "--sparsity.",
+    "JSON of the set of each layer, as tf_admm.Allocation writes it.",
+)
+flags.DEFINE_float(
+    "ratio",
+    None,
+    "Weights over weights kept, of all kernels together, which compete for them.",
+    lower_bound=1,
+)
+flags.DEFINE_enum(
+    "metric",
+    "curvature",
+    ["curvature", "magnitude"],
+    "What a weight is worth when kernels compete.",
+)
+flags.DEFINE_float(
+    "kept_start",
+    1,
+    "As ADMM begins, what is kept over what is kept as it ends; falls as a cubic.",
+    lower_bound=1,
+)
+flags.DEFINE_enum(
+    "augmentation",
+    "none",
+    list(datasets.AUGMENTATIONS),
+    "What is done to the training images.",
 )
 flags.DEFINE_integer("admm_epochs", 30, "Epochs of ADMM.", lower_bound=1)
 flags.DEFINE_integer("retrain_epochs", 10, "Epochs after it.", lower_bound=0)
@@ -42,8 +65,19 @@ flags.DEFINE_string(
 )
 flags.DEFINE_float("rho_start", 1e-4, "rho as ADMM begins.", lower_bound=0)
 flags.DEFINE_float("rho_end", 3e-3, "rho as it ends.", lower_bound=0)
+flags.DEFINE_float("learning_rate", 1e-3, "Adam's, in ADMM.", lower_bound=0)
 flags.DEFINE_float(
-    "learning_rate", 1e-3, "Adam's; falls to 0 in retraining.", lower_bound=0
+    "decay",
+    1,
+    "To what share of it the learning rate falls over ADMM, on half a cosine.",
+    lower_bound=0,
+    upper_bound=1,
+)
+flags.DEFINE_float(
+    "retrain_learning_rate",
+    None,
+    "Adam's in retraining, falling to 0; by default that of ADMM.",
+    lower_bound=0,
 )
 flags.DEFINE_float(
     "l2", 5e-5, "L2 penalty of the kernels in the ADMM phase.", lower_bound=0
@@ -62,6 +96,7 @@ flags.DEFINE_enum(
     "admm, or magnitude pruning with all else equal: at once (rho = 0), or "
     "gradually over the first 75 % of the first phase.",
 )
+flags.mark_flags_as_mutual_exclusive(["constraints", "ratio"])
 flags.register_validator(
     "sparsity",
     lambda entries: all(is_rate(entry) for entry in entries),
@@ -80,7 +115,9 @@ flags.DEFINE_string("backup_dir", None, "Folder for going on after a kill.")
 
 
 def constraints():
-    """The mapping from layers to sets of `--constraints`, or of `--sparsity`."""
+    """The sets of `--ratio`, of `--constraints`, or of `--sparsity`."""
+    if FLAGS.ratio:
+        return tf_admm.constraints.GlobalSparsity(1 - 1 / FLAGS.ratio, FLAGS.metric)
     if FLAGS.constraints:
         return tf_admm.Allocation.load(FLAGS.constraints)
     return {
@@ -105,6 +142,10 @@ def schedule():
     return 0.0
 
 
+def kept():
+    return tf_admm.schedules.Cubic(FLAGS.kept_start)
+
+
 def update_freq():
     return "epoch" if FLAGS.update_freq == "epoch" else int(FLAGS.update_freq)
 
@@ -122,11 +163,11 @@ def set_phase(admm, l2, dropout):
 
 def fit(admm, data, epochs, initial_epoch, learning_rate, extra=()):
     """One of the two fits, each with a backup of its own."""
-    train = datasets.Shuffled(*data.train, FLAGS.batch_size, FLAGS.seed)
-    if callable(learning_rate):
-        learning_rate = learning_rate(train.steps)
+    train = datasets.Shuffled(
+        *data.train, FLAGS.batch_size, FLAGS.seed, FLAGS.augmentation
+    )
     admm.compile(
-        keras.optimizers.Adam(learning_rate),
+        keras.optimizers.Adam(learning_rate(train.steps)),
         common.loss(),
         metrics=["accuracy"],
         jit_compile=FLAGS.jit_compile,
@@ -160,6 +201,8 @@ def gradual(admm, data):
     """The magnitude baseline's callback, over the first 75 % of the phase."""
     if FLAGS.method != "gradual":
         return []
+    if FLAGS.ratio:
+        return [baselines.Masked()]
     steps = -(-len(data.train[0]) // FLAGS.batch_size) * FLAGS.admm_epochs
     weights = [
         (admm.model.get_layer(name).kernel, sparsity)
@@ -176,7 +219,9 @@ def prune(admm, data):
         data,
         FLAGS.admm_epochs,
         0,
-        FLAGS.learning_rate,
+        lambda steps: common.cosine(
+            FLAGS.learning_rate, steps * FLAGS.admm_epochs, FLAGS.decay
+        ),
         gradual(admm, data),
     )
     _, cut = admm.evaluate(*data.validation, verbose=0)
@@ -188,7 +233,8 @@ def prune(admm, data):
             FLAGS.admm_epochs + FLAGS.retrain_epochs,
             FLAGS.admm_epochs,
             lambda steps: common.cosine(
-                FLAGS.learning_rate, steps * FLAGS.retrain_epochs
+                FLAGS.retrain_learning_rate or FLAGS.learning_rate,
+                steps * FLAGS.retrain_epochs,
             ),
         )
     return cut
@@ -208,12 +254,14 @@ def check_flags():
             "Expected --history_path, which the picture is drawn from. "
             f"Received: only --picture_path={FLAGS.picture_path}"
         )
-    if not FLAGS.constraints and not FLAGS.sparsity:
-        raise ValueError("Expected --sparsity or --constraints. Received: neither")
+    if not (FLAGS.constraints or FLAGS.sparsity or FLAGS.ratio):
+        raise ValueError(
+            "Expected --sparsity, --ratio or --constraints. Received: none of them"
+        )
     if FLAGS.method == "gradual" and FLAGS.constraints:
         raise ValueError(
-            "Expected --sparsity, whose rates the gradual schedule grows. Received: "
-            f"--method=gradual, --constraints={FLAGS.constraints}"
+            "Expected --sparsity or --ratio, which the gradual schedule grows. "
+            f"Received: --method=gradual, --constraints={FLAGS.constraints}"
         )
 
 
@@ -258,7 +306,7 @@ def main(_):
     keras.utils.set_random_seed(FLAGS.seed)
     data = datasets.load(FLAGS.dataset, FLAGS.data_path)
     model = keras.saving.load_model(FLAGS.model_path)
-    admm = tf_admm.ADMMModel(model, constraints(), schedule())
+    admm = tf_admm.ADMMModel(model, constraints(), schedule(), kept())
     cut = prune(admm, data)
     common.save_model(admm.model, FLAGS.save_path)
     results = record(admm, data, cut, time.time() - start)
