@@ -52,6 +52,15 @@ flags.DEFINE_float(
     "As ADMM begins, what is kept over what is kept as it ends; falls as a cubic.",
     lower_bound=1,
 )
+flags.DEFINE_integer(
+    "rounds", 0, "How often weights come back and are pruned again.", lower_bound=0
+)
+flags.DEFINE_float(
+    "regrowth",
+    2,
+    "How much comes back, over what is kept as ADMM ends.",
+    lower_bound=0,
+)
 flags.DEFINE_enum(
     "augmentation",
     "none",
@@ -62,6 +71,12 @@ flags.DEFINE_integer("admm_epochs", 30, "Epochs of ADMM.", lower_bound=1)
 flags.DEFINE_integer("retrain_epochs", 10, "Epochs after it.", lower_bound=0)
 flags.DEFINE_string(
     "update_freq", "epoch", "Steps from one Z and U update to the next."
+)
+flags.DEFINE_enum(
+    "rho",
+    "cosine",
+    ["cosine", "auto"],
+    "On half a cosine from --rho_start to --rho_end, or found as it runs.",
 )
 flags.DEFINE_float("rho_start", 1e-4, "rho as ADMM begins.", lower_bound=0)
 flags.DEFINE_float("rho_end", 3e-3, "rho as it ends.", lower_bound=0)
@@ -104,8 +119,8 @@ flags.register_validator(
 )
 flags.register_validator(
     "update_freq",
-    lambda value: value == "epoch" or value.isdigit(),
-    "must be 'epoch' or a number of steps",
+    lambda value: value in ("auto", "epoch") or value.isdigit(),
+    "must be 'auto', 'epoch' or a number of steps",
 )
 flags.DEFINE_string("save_path", "sparse.keras", "Where the model goes.")
 flags.DEFINE_string("history_path", None, "CSV of the training history.")
@@ -137,6 +152,8 @@ def is_rate(entry):
 
 
 def schedule():
+    if FLAGS.method == "admm" and FLAGS.rho == "auto":
+        return tf_admm.schedules.get("auto")
     if FLAGS.method == "admm":
         return tf_admm.schedules.Cosine(FLAGS.rho_start, FLAGS.rho_end)
     return 0.0
@@ -147,7 +164,7 @@ def kept():
 
 
 def update_freq():
-    return "epoch" if FLAGS.update_freq == "epoch" else int(FLAGS.update_freq)
+    return int(FLAGS.update_freq) if FLAGS.update_freq.isdigit() else FLAGS.update_freq
 
 
 def set_phase(admm, l2, dropout):
@@ -175,7 +192,7 @@ def fit(admm, data, epochs, initial_epoch, learning_rate, extra=()):
     callbacks = [
         train,
         *extra,
-        tf_admm.ADMMCallback(FLAGS.admm_epochs, update_freq()),
+        tf_admm.ADMMCallback(FLAGS.admm_epochs, update_freq(), FLAGS.rounds),
     ]
     if FLAGS.history_path:
         callbacks.append(keras.callbacks.CSVLogger(FLAGS.history_path, append=True))
@@ -306,7 +323,13 @@ def main(_):
     keras.utils.set_random_seed(FLAGS.seed)
     data = datasets.load(FLAGS.dataset, FLAGS.data_path)
     model = keras.saving.load_model(FLAGS.model_path)
-    admm = tf_admm.ADMMModel(model, constraints(), schedule(), kept())
+    admm = tf_admm.ADMMModel(
+        model,
+        constraints(),
+        schedule(),
+        kept(),
+        regrowth=FLAGS.regrowth if FLAGS.rounds else 0.0,
+    )
     cut = prune(admm, data)
     common.save_model(admm.model, FLAGS.save_path)
     results = record(admm, data, cut, time.time() - start)

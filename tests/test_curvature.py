@@ -108,7 +108,8 @@ def test_f_is_the_mean_squared_gradient_of_the_task(optimizer, policy, tolerance
 
 
 def test_f_is_measured_while_admm_runs_only():
-    admm = pruned({"a": Sparsity(0.5, metric="curvature"), "b": Sparsity(0.5)})
+    sets = {"a": Sparsity(0.5, metric="curvature"), "b": Sparsity(0.5)}
+    admm = pruned(sets, rho=1e-3)
     (a, b), kept = admm._slots, []
     look = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: kept.append(np.array(a.f))

@@ -29,7 +29,7 @@ ORDER = [room for floor in FLOORS for room in floor]
 #: The rooms of the mathematics.
 GROUND = ("constraints", "schedules")
 GROUND_USES = {"functools", "keras", "math", "numbers", "numpy", "reprlib", "tf_admm"}
-GROUND_USES |= {"collections", "copy", "typing"}
+GROUND_USES |= {"collections", "copy", "dataclasses", "typing"}
 #: Where a function may import a backend.
 BACKENDS = ("tensorflow", "jax", "torch")
 INSIDE_FUNCTIONS = ("admm/trainers/tensorflow.py", "admm/checks.py")

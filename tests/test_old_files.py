@@ -42,7 +42,10 @@ def run():
 
 
 def assert_restored(admm):
-    for variable, expected in zip(admm.variables, STATE.values(), strict=True):
+    # That release had none of these.
+    later = "changed", "rounds", "pulled"
+    variables = [v for v in admm.variables if v.name not in later]
+    for variable, expected in zip(variables, STATE.values(), strict=True):
         np.testing.assert_array_equal(np.array(variable), expected)
     assert admm.phase == "admm"
     admm.finalize()

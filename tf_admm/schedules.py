@@ -6,6 +6,7 @@ rate schedules count optimizer steps and know no end, which is why these are
 not those.
 """
 
+import dataclasses
 import math
 import numbers
 from typing import Any
@@ -13,14 +14,55 @@ from typing import Any
 import keras
 
 
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What an update of Z and U found, for schedules that go by it.
+
+    Attributes:
+        primal: float, `||W - Z|| / max(||W||, ||Z||)`.
+        dual: float, `||Z - Z_old|| / ||Z||`.
+        changed: float, the share of what is kept that was exchanged.
+        followed: bool, whether W had come half of the way to Z - U.
+        pull: float, the root mean square of the norm of the task's gradient over
+            `||W||`: that rho at which a penalty on all of W pulls as hard. 0.0 where it
+            was not measured.
+        most: float, the rho beyond which steps of gradient descent at the learning
+            rate of the optimizer would go further than to Z.
+    """
+
+    primal: float
+    dual: float
+    changed: float
+    followed: bool
+    pull: float
+    most: float
+
+
 class Schedule:
     """Base of the schedules: implement `__call__(t)` and `get_config`."""
+
+    #: Whether `update` looks at the pull, for which gradients are measured.
+    measures = False
 
     def __call__(self, t):
         """The number at progress `t` in [0, 1]."""
         raise NotImplementedError(
             f"{type(self).__name__} must implement `__call__(t)`."
         )
+
+    def update(self, t, rho, found):
+        """rho after an update of Z and U at progress `t`.
+
+        Args:
+            t: float in [0, 1].
+            rho: float, rho in force.
+            found: the `Found` of this update.
+        """
+        return self(t)
+
+    def again(self, rho):
+        """rho as a later round begins, after a round that ended with `rho`."""
+        return self(0.0)
 
     @classmethod
     def from_config(cls, config):
@@ -87,6 +129,63 @@ class Cosine(Schedule):
 
 
 @keras.saving.register_keras_serializable(package="tf_admm")
+class Balanced(Schedule):
+    """rho from the first steps, then by the residuals; `rho="auto"` of `ADMMModel`.
+
+    Up to the first update there is no pull, and the gradient of the task is measured.
+    Then rho is `share` times the one that would pull as hard as the task does, whatever
+    the units of the loss and of the weights. From then on, it grows by `factor` at each
+    update before which W has not come half of the way to Z - U, at which more than a
+    tenth of what is kept was exchanged, or where `||W - Z||` is more than `imbalance`
+    times the way of Z, both relative; and shrinks by it where the way of Z is as much
+    the longer. It stays below what plain gradient descent would oscillate at.
+
+    Args:
+        share: float, positive.
+        factor: float, at least 1.
+        imbalance: float, at least 1.
+
+    Raises:
+        ValueError: if one of them is no such number.
+
+    References: Boyd et al., 2011, doi:10.1561/2200000016, section 3.4.1; Wohlberg,
+    2017, arXiv:1704.06209 (relative residuals).
+    """
+
+    measures = True
+
+    def __init__(
+        self, share: float = 10.0, factor: float = 2.0, imbalance: float = 10.0
+    ):
+        self.share = _number("share", share, minimum=math.ulp(0.0))
+        self.factor = _number("factor", factor, minimum=1.0)
+        self.imbalance = _number("imbalance", imbalance, minimum=1.0)
+
+    def __call__(self, t):
+        return 0.0
+
+    def update(self, t, rho, found):
+        if rho == 0.0:
+            return min(self.share * found.pull, found.most)
+        is_weak = not found.followed or found.changed > 0.1
+        if is_weak or found.primal > self.imbalance * found.dual:
+            return min(rho * self.factor, found.most)
+        if found.dual > self.imbalance * found.primal:
+            return rho / self.factor
+        return rho
+
+    def again(self, rho):
+        return rho
+
+    def get_config(self):
+        return {
+            "share": self.share,
+            "factor": self.factor,
+            "imbalance": self.imbalance,
+        }
+
+
+@keras.saving.register_keras_serializable(package="tf_admm")
 class Cubic(Schedule):
     """`1 + (start - 1) (1 - t / until)^3` up to `t = until`, then 1.
 
@@ -126,9 +225,11 @@ class Cubic(Schedule):
 
 
 def get(identifier: Any) -> Schedule:
-    """A `Schedule` from a `Schedule`, its serialised form, or a number."""
+    """A `Schedule` from a `Schedule`, its serialised form, `"auto"`, or a number."""
     if isinstance(identifier, Schedule):
         return identifier
+    if identifier == "auto":
+        return Balanced()
     if isinstance(identifier, dict):
         return keras.saving.deserialize_keras_object(identifier)
     return Constant(identifier)
@@ -139,6 +240,6 @@ def _number(name, value, minimum):
         kind = "positive" if minimum > 0.0 else "non-negative"
         raise ValueError(
             f"Invalid value for argument `{name}`. Expected a finite, {kind} "
-            f"number or a `tf_admm.schedules.Schedule`. Received: {name}={value}"
+            f"number, or a `tf_admm.schedules.Schedule`. Received: {name}={value}"
         )
     return float(value)

@@ -5,7 +5,9 @@ import warnings
 
 import keras
 
+from tf_admm.admm import health
 from tf_admm.admm import optimizer
+from tf_admm.admm import rounds as parts
 from tf_admm.admm.model import ADMM
 from tf_admm.admm.model import DENSE
 from tf_admm.admm.model import ADMMModel
@@ -25,40 +27,50 @@ class ADMMCallback(keras.callbacks.Callback):
 
     It adds to the logs of every epoch: `admm_penalty` (as the epoch ended),
     `admm_primal`, `admm_dual`, `admm_primal_rel`, `admm_dual_rel` (see
-    `ADMMModel.residuals`) and `rho`. Callbacks listed after it can write and
-    watch them.
+    `ADMMModel.residuals`), `admm_changed` (the share of what is kept that the last
+    update exchanged) and `rho`. Callbacks listed after it can write and watch them.
+    Where ADMM has not converged as the weights are cut, a warning says what to change.
 
     Args:
         admm_epochs: int, positive, the epochs of ADMM; equal to `epochs` for a
-            first fit without retraining.
-        update_freq: `"epoch"`, or an int, the number of W-steps from one update
-            of Z and U to the next. With `steps_per_execution`, the update is
-            made at the first boundary at or after.
+            first fit without retraining. By default two thirds of `epochs`.
+        update_freq: `"auto"`, `"epoch"`, or an int, the number of W-steps from one
+            update of Z and U to the next. `"auto"` updates when W has come half of the
+            way to Z - U, and at the latest after a tenth of the ADMM phase. With
+            `steps_per_execution`, the update is made at the first boundary at or after.
+        rounds: int, how often the budget is given back and pruned again (`regrowth`
+            of `ADMMModel`), which divides the ADMM epochs in `rounds + 1` equal parts;
+            rho and what is kept run through their schedules in each.
+        evaluate_cut: bool, whether the model is evaluated on the validation data
+            as if it were cut now, as each epoch ends: all its metrics, with `_cut`
+            after their names, such as `val_loss_cut`.
 
     Raises:
         ValueError: before training, if the model is not an `ADMMModel`, if
             `admm_epochs` is greater than `epochs`, if no update would ever
-            be made, or if no optimizer can be made from the config of the
-            compiled one.
+            be made, if rounds are asked for and no regrowth, if there are no
+            validation data for `evaluate_cut`, or if no optimizer can be made from
+            the config of the compiled one.
     """
 
-    def __init__(self, admm_epochs: int, update_freq: int | str = "epoch"):
+    def __init__(
+        self,
+        admm_epochs: int | None = None,
+        update_freq: int | str = "auto",
+        rounds: int = 0,
+        evaluate_cut: bool = False,
+    ):
         super().__init__()
-        if not isinstance(admm_epochs, numbers.Integral) or admm_epochs < 1:
-            raise ValueError(
-                "Invalid value for argument `admm_epochs`. Expected a positive "
-                f"integer. Received: admm_epochs={admm_epochs}"
-            )
-        if update_freq != "epoch" and (
-            not isinstance(update_freq, numbers.Integral) or update_freq < 1
-        ):
-            raise ValueError(
-                "Invalid value for argument `update_freq`. Expected 'epoch' or "
-                "a positive integer, a number of steps. Received: "
-                f"update_freq={update_freq}"
-            )
+        if admm_epochs is not None:
+            _check_integer("admm_epochs", admm_epochs, 1, "a positive integer")
+        if update_freq not in ("auto", "epoch"):
+            expected = "'auto', 'epoch' or a positive integer, a number of steps"
+            _check_integer("update_freq", update_freq, 1, expected)
+        _check_integer("rounds", rounds, 0, "a non-negative integer")
         self.admm_epochs = admm_epochs
         self.update_freq = update_freq
+        self.rounds = rounds
+        self.evaluate_cut = evaluate_cut
 
     def set_model(self, model):
         if not isinstance(model, ADMMModel):
@@ -72,13 +84,32 @@ class ADMMCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         epochs, steps = self.params["epochs"], self.params["steps"]
-        if self.admm_epochs > epochs:
+        self._epochs = self.admm_epochs or max(1, round(2 * epochs / 3))
+        self._check(epochs, steps)
+        self._rounds = parts.Rounds(self._epochs, self.rounds)
+        self._pace = parts.pace(self.update_freq, self._rounds)
+        self._steps = 0
+
+    def _check(self, epochs, steps):
+        if self._epochs > epochs:
             raise ValueError(
                 "Expected `admm_epochs` to be at most the `epochs` of `fit`. "
-                f"Received: admm_epochs={self.admm_epochs}, epochs={epochs}"
+                f"Received: admm_epochs={self._epochs}, epochs={epochs}"
             )
-        if steps and self.update_freq != "epoch":
-            self._check_update_freq(self.admm_epochs * steps)
+        steps = steps and self._epochs * steps
+        if steps and self.update_freq not in ("auto", "epoch"):
+            self._check_update_freq(steps)
+        if self.rounds and (not self.model.regrowth or self.rounds >= self._epochs):
+            raise ValueError(
+                "Expected `rounds` to be fewer than the epochs of ADMM, and a positive "
+                f"`regrowth` of the `ADMMModel`. Received: rounds={self.rounds}, "
+                f"admm_epochs={self._epochs}, regrowth={self.model.regrowth}"
+            )
+        if self.evaluate_cut and self.model.validation is None:
+            raise ValueError(
+                "Expected `validation_data` in `fit`, on which to evaluate the cut. "
+                "Received: none, and evaluate_cut=True"
+            )
 
     def _check_update_freq(self, steps):
         if self.update_freq > steps:
@@ -90,14 +121,14 @@ class ADMMCallback(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._check_replay(epoch)
+        self._pace.begin(self.model, self.params["steps"])
         if self.model.phase == DENSE:
             self._begin(epoch)
         if self.model.phase == ADMM:
             self._catch_up(epoch)
         self.model.epoch = epoch
-        self._progress = epoch / self.admm_epochs
-        self._counting = self.model.phase == ADMM and self.update_freq != "epoch"
-        self._updated_at = -self.model.steps_since_update
+        self._epoch = epoch
+        self._counting = self.model.phase == ADMM
 
     def _check_replay(self, epoch):
         if self.model.restored and self.model.epoch == epoch:
@@ -114,53 +145,73 @@ class ADMMCallback(keras.callbacks.Callback):
         self.model.restored = False
 
     def _begin(self, epoch):
-        if epoch >= self.admm_epochs:
+        if epoch >= self._epochs:
             raise ValueError(
                 "Expected a first epoch within the ADMM phase, since the model "
                 f"has not been pruned. Received: epoch {epoch}, admm_epochs="
-                f"{self.admm_epochs}"
+                f"{self._epochs}"
             )
         self.model.begin()
 
     def _catch_up(self, epoch):
         """Make what was due when a backup was written, and not yet made."""
-        pending = self.model.steps_since_update
-        if self.update_freq == "epoch":
-            due = pending > 0 and not self._replay
-        else:
-            due = pending >= self.update_freq
-        if due:
-            self.model.dual_update(min(1.0, epoch / self.admm_epochs))
-        if epoch >= self.admm_epochs:
+        replayed = self._pace.at_end and self._replay
+        if self._pace.was_due(self.model) and not replayed:
+            self.model.dual_update(self._t(epoch))
+        self._turn(epoch)
+
+    def _t(self, epochs):
+        """Progress of the round, so many epochs into the ADMM phase."""
+        return self._rounds.t(self._round(), epochs)
+
+    def _round(self):
+        return min(self.model.rounds, self.rounds)
+
+    def _turn(self, epochs):
+        """What comes after a round that is over: another one, or the hand-over."""
+        if not self._rounds.is_over(self._round(), epochs):
+            return
+        if self._rounds.is_last(self._round()):
             self._hand_over()
+        else:
+            self.model.regrow()
 
     def on_train_batch_end(self, batch, logs=None):
         if not self._counting:
             return
+        steps = self.params["steps"]
         # The last of several steps an execution may lie beyond the epoch's end.
-        done = min(batch + 1, self.params["steps"] or batch + 1)
-        if (
-            done - self._updated_at >= self.update_freq
-            # Where the length of the epoch isn't known, the model is asked.
-            and self.model.steps_since_update >= self.update_freq
-        ):
-            self.model.dual_update(self._t(done))
-            self._updated_at = done
+        done = min(batch + 1, steps or batch + 1)
+        if self._pace.is_due(self.model, done):
+            self._note_steps()
+            self.model.dual_update(
+                self._t(self._epoch + (done / steps if steps else 0))
+            )
 
-    def _t(self, steps):
-        """Progress of the ADMM phase, `steps` into the epoch."""
-        share = steps / self.params["steps"] if self.params["steps"] else 0.0
-        return min(1.0, self._progress + share / self.admm_epochs)
+    def _note_steps(self):
+        self._steps = self.model.steps_since_update
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {} if logs is None else logs
         logs["admm_penalty"] = float(self.model.penalty())
         in_admm = self.model.phase == ADMM
-        if in_admm and self.update_freq == "epoch":
-            self.model.dual_update(min(1.0, (epoch + 1) / self.admm_epochs))
-        logs.update(self.model.residuals, rho=self.model.rho)
-        if in_admm and epoch + 1 >= self.admm_epochs:
-            self._hand_over()
+        if in_admm and self._pace.at_end and self.model.steps_since_update:
+            self._note_steps()
+            self.model.dual_update(self._t(epoch + 1))
+        logs.update(
+            self.model.residuals, admm_changed=self.model.changed, rho=self.model.rho
+        )
+        if self.evaluate_cut:
+            logs.update(self._cut_metrics(in_admm, logs))
+        if in_admm:
+            self._turn(epoch + 1)
+
+    def _cut_metrics(self, in_admm, logs):
+        if in_admm:
+            found = self.model.evaluate_cut(self.model.validation)
+            return {f"val_{name}_cut": value for name, value in found.items()}
+        found = {name: value for name, value in logs.items() if name.startswith("val_")}
+        return {f"{name}_cut": value for name, value in found.items()}
 
     def on_train_end(self, logs=None):
         if self.model.restored and self.model.phase == ADMM:
@@ -170,5 +221,14 @@ class ADMMCallback(keras.callbacks.Callback):
         self.model.restored = False
 
     def _hand_over(self):
+        health.warn(self.model, self._steps, stacklevel=4)
         self.model.finalize()
         self.model.restart_optimizer(self._optimizer_config)
+
+
+def _check_integer(name, value, least, expected):
+    if not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(
+            f"Invalid value for argument `{name}`. Expected {expected}. Received: "
+            f"{name}={value}"
+        )

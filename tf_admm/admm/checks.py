@@ -1,5 +1,8 @@
 """What an `ADMMModel` asks of the model that it is given."""
 
+import math
+import numbers
+
 import keras
 
 from tf_admm.structure import kernels
@@ -22,6 +25,24 @@ def check_kept(kept):
             "Invalid value for argument `kept`. Expected a schedule that is never "
             f"below 1 and ends at 1. Received: kept={kept.get_config()}, which ends at "
             f"{ends}"
+        )
+
+
+def check_given(constraints):
+    """Raise if nothing says what is pruned."""
+    if constraints is None:
+        raise ValueError(
+            "Expected `constraints`, or `sparsity`, the fraction of zeros of all "
+            "kernels together. Received: neither"
+        )
+
+
+def check_regrowth(regrowth):
+    """Raise unless it is a finite number, not negative."""
+    if not isinstance(regrowth, numbers.Real) or not 0.0 <= regrowth < math.inf:
+        raise ValueError(
+            "Invalid value for argument `regrowth`. Expected a finite, non-negative "
+            f"number. Received: regrowth={regrowth}"
         )
 
 

@@ -1,6 +1,7 @@
 """The model that is trained by ADMM."""
 
 import inspect
+import math
 import warnings
 from typing import Any
 
@@ -10,6 +11,7 @@ from keras import ops
 from tf_admm import schedules
 from tf_admm.admm import checkpoints
 from tf_admm.admm import checks
+from tf_admm.admm import defaults
 from tf_admm.admm import optimizer
 from tf_admm.admm import progress
 from tf_admm.admm import updates
@@ -58,16 +60,26 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
 
             Kernels that get the same object share it. `GroupSparsity` goes to the
             channel groups that the matched kernels make.
-        rho: a number, or a `tf_admm.schedules.Schedule`.
+        rho: `"auto"`, a number, or a `tf_admm.schedules.Schedule`. `"auto"` is chosen
+            from the first steps, and balanced (`schedules.Balanced`).
         kept: a `Schedule` of what the sets keep over the ADMM phase, over what they
             are asked to keep, such as `Cubic(30.0)`; `None` to keep that from the
-            start. It ends at 1. Sets of few values, and n of m, stay as they are.
+            start, or for `sparsity` to start from all, at most 30 times as much. It
+            ends at 1. Sets of few values, and n of m, stay as they are.
+        sparsity: float in [0, 1), in place of `constraints`: the fraction of zeros of
+            all kernels together, which compete by curvature:
+            `GlobalSparsity(sparsity, metric="curvature")`.
+        regrowth: float, not negative: between two rounds of ADMM (`rounds` of
+            `ADMMCallback`), the budget comes back this many times over, as 0.0, where
+            the squared gradient of the task is largest; the next round trains and
+            prunes within that.
 
     Raises:
         RuntimeError: if the backend is not TensorFlow.
         ValueError: if the model is not a built Keras model, brings a training step of
             its own, or was built in another `tf.distribute` scope; if a constraint key
-            matches nothing that can be pruned.
+            matches nothing that can be pruned; if both or neither of `constraints` and
+            `sparsity` are given.
 
     Example:
 
@@ -91,14 +103,21 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
     def __init__(
         self,
         model: keras.Model,
-        constraints: Any,
-        rho: float | schedules.Schedule = 1e-3,
+        constraints: Any = None,
+        rho: str | float | schedules.Schedule = "auto",
         kept: schedules.Schedule | None = None,
+        *,
+        sparsity: float | None = None,
+        regrowth: float = 0.0,
         **kwargs: Any,
     ):
         schedule = schedules.get(rho)
+        if sparsity is not None:
+            constraints, kept = defaults.of(sparsity, constraints, kept)
+        checks.check_given(constraints)
         kept = schedules.get(1.0 if kept is None else kept)
         checks.check_kept(kept)
+        checks.check_regrowth(regrowth)
         checks.check_backend()
         checks.check_model(model)
         # A saved model gives the pairs themselves: what is trainable may have changed.
@@ -112,9 +131,13 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         self.model = model
         self.schedule = schedule
         self.kept = kept
-        self._slots = Slots(matched, self.add_weight)
+        self.regrowth = float(regrowth)
+        self._slots = Slots(
+            matched, self.add_weight, schedule.measures, self.regrowth > 0
+        )
         self._progress = progress.Progress(self.add_weight)
         self.restored = False
+        self.validation = None
         self.built = True
 
     @property
@@ -142,6 +165,21 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         self._progress.epoch.assign(epoch)
 
     @property
+    def rounds(self) -> int:
+        """How often the budget was given back (`regrow`)."""
+        return progress.value(self._progress.rounds)
+
+    @property
+    def changed(self) -> float:
+        """Share of the nonzeros of Z that were 0.0 before the last update."""
+        return progress.value(self._progress.changed)
+
+    @property
+    def has_followed(self) -> bool:
+        """Whether W has come half of the way to Z - U since the last update."""
+        return float(self.penalty()) <= progress.value(self._progress.pulled) / 4
+
+    @property
     def residuals(self) -> dict[str, float]:
         """Residuals of the last update, a dict of floats.
 
@@ -153,6 +191,11 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         return dict(zip(progress.RESIDUALS, values))
 
     @property
+    def masks(self) -> list[tuple[keras.Variable, Any]]:
+        """Each constrained weight, and where the last Z-step keeps it, as booleans."""
+        return [(slot.w, slot.settled != 0) for slot in self._slots]
+
+    @property
     def output_names(self):
         return self.model.output_names
 
@@ -162,9 +205,13 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         return self.model(inputs, training=training)
 
     def penalty(self):
-        """`sum_i rho/2 ||W_i - Z_i + U_i||_F^2`, a scalar tensor."""
+        """`sum_i rho/2 ||W_i - Z_i + U_i||_F^2`, a scalar tensor.
+
+        Z_i is the nearest to `W_i + U_i` with what the last Z-step settled: for sets
+        of masks, only what is to be zero is pulled, and the rest trains freely.
+        """
         penalties = [
-            ADMMRegularizer(slot.z, slot.u, self._progress.rho)(slot.w)
+            ADMMRegularizer(slot.target(), slot.u, self._progress.rho)(slot.w)
             for slot in self._slots
         ]
         # Kernels may differ in precision.
@@ -175,7 +222,11 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         given = inspect.signature(super().fit).bind(*args, **kwargs)
         given.apply_defaults()
         given.arguments["callbacks"] = _with_bar(**given.arguments)
-        history = super().fit(*given.args, **given.kwargs)
+        self.validation = given.arguments["validation_data"]
+        try:
+            history = super().fit(*given.args, **given.kwargs)
+        finally:
+            self.validation = None
         # `BackupAndRestore` leaves it behind, and then the `initial_epoch` of
         # the next fit would be ignored.
         self._initial_epoch = None
@@ -198,43 +249,116 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
             )
         return history
 
+    def evaluate_cut(self, data: Any, **kwargs: Any) -> dict[str, float]:
+        """What `evaluate` would say if the weights were cut to the last Z's mask now.
+
+        Args:
+            data: a data set, or a tuple `(x, y)` or `(x, y, sample_weight)`.
+            **kwargs: those of `evaluate`.
+
+        Returns:
+            Dict of floats, the loss and the compiled metrics.
+        """
+        given = data if isinstance(data, tuple) else (data,)
+        given = dict(zip(("x", "y", "sample_weight"), given))
+        before = [ops.copy(slot.w) for slot in self._slots]
+        try:
+            self._slots.trim()
+            return self.evaluate(**given, verbose=0, return_dict=True, **kwargs)
+        finally:
+            for slot, w in zip(self._slots, before):
+                slot.w.assign(w)
+
     # The updates of Z and U.
 
     def begin(self) -> None:
         """Start ADMM: `Z <- Pi(W)`, `U <- 0`, `rho <- schedule(0)`."""
         self._check_finite()
-        self._slots.z_step(self.kept(0.0))
-        self._progress.rho.assign(self.schedule(0.0))
+        self._begin(self.schedule(0.0))
+
+    def _begin(self, rho):
+        self._slots.z_step(self._excess(0.0))
+        self._progress.rho.assign(rho)
+        self._progress.pulled.assign(self.penalty())
         self._progress.enter(ADMM)
 
+    def regrow(self) -> None:
+        """End a round of ADMM as `finalize` does, and begin another one.
+
+        `W <- W * mask`; then `regrowth` times the budget comes back, as 0.0, where the
+        squared gradients are largest. W stays 0.0 everywhere else in the next round.
+
+        Raises:
+            RuntimeError: outside of the ADMM phase, or without `regrowth`.
+            ValueError: if a kernel is not finite; nothing has changed then.
+        """
+        self._check_phase()
+        if not self.regrowth:
+            raise RuntimeError(
+                "Expected an `ADMMModel` with a positive `regrowth`. Received: "
+                f"regrowth={self.regrowth}"
+            )
+        self._cut()
+        self._slots.regrow(1.0 + self.regrowth)
+        self._progress.rounds.assign_add(1)
+        self._begin(self.schedule.again(self.rho))
+
+    def _excess(self, t):
+        """What the sets keep now; a later round falls from what it was given."""
+        kept = self.kept(t)
+        if not self.rounds or kept == 1.0:
+            return kept
+        return 1.0 + self.regrowth * (kept - 1.0) / max(self.kept(0.0) - 1.0, 1e-6)
+
     def dual_update(self, t: float = 1.0) -> None:
-        """`Z <- Pi(W + U)`, `U <- U + W - Z`, then `rho <- schedule(t)`.
+        """`Z <- Pi(W + U)`, `U <- U + W - Z`, then `rho <- schedule.update(t, ...)`.
 
         When rho changes, U is rescaled so that `rho * U` stays.
 
         Args:
-            t: float in [0, 1], the progress of the ADMM phase.
+            t: float in [0, 1], the progress of the ADMM phase, or of its round.
 
         Raises:
             RuntimeError: outside of the ADMM phase.
             ValueError: if a kernel is not finite; nothing has changed then.
         """
+        self._check_phase()
+        self._check_finite()
+        followed = self.has_followed
+        previous = [ops.copy(slot.z) for slot in self._slots]
+        self._slots.z_step(self._excess(t))
+        self._slots.u_step()
+        self._note_residuals(previous)
+        self._change_rho(float(self._next_rho(t, followed)))
+        self._progress.pulled.assign(self.penalty())
+        self._progress.steps.assign(0)
+
+    def _check_phase(self):
         if self.phase != ADMM:
             raise RuntimeError(
                 "Expected the ADMM phase, which `begin()` starts and `finalize()` "
                 f"ends. Received: the {self.phase} phase"
             )
-        self._check_finite()
-        previous = [ops.copy(slot.z) for slot in self._slots]
-        self._slots.z_step(self.kept(t))
-        self._slots.u_step()
-        self._note_residuals(previous)
-        self._change_rho(float(self.schedule(t)))
-        self._progress.steps.assign(0)
 
     def _note_residuals(self, previous):
         w, z = zip(*((slot.value(), slot.z) for slot in self._slots))
         self._progress.residuals.assign(updates.residuals(w, z, previous, self.rho))
+        self._progress.changed.assign(updates.changed(z, previous))
+
+    def _next_rho(self, t, followed):
+        found = schedules.Found(
+            primal=self.residuals["admm_primal_rel"],
+            dual=self.residuals["admm_dual_rel"],
+            changed=self.changed,
+            followed=followed,
+            pull=self._slots.pull(self.steps_since_update) if self._is_measuring else 0,
+            most=optimizer.steepest(self.optimizer) if self.compiled else math.inf,
+        )
+        return self.schedule.update(t, self.rho, found)
+
+    @property
+    def _is_measuring(self):
+        return self.schedule.measures and self.rho == 0.0
 
     def _change_rho(self, rho):
         for slot in self._slots:
@@ -258,14 +382,18 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
             return
         if self.phase == DENSE:
             self.begin()
+        self._cut()
+        self._progress.rho.assign(0.0)
+        self._progress.residuals.assign(ops.zeros_like(self._progress.residuals))
+        self._progress.changed.assign(0.0)
+        self._progress.enter(RETRAINING)
+
+    def _cut(self):
         self._check_finite()
         if self.steps_since_update > 0 or not self._slots.is_settled():
             self._slots.z_step()
         self._slots.cut()
         self._slots.check_feasible()
-        self._progress.rho.assign(0.0)
-        self._progress.residuals.assign(ops.zeros_like(self._progress.residuals))
-        self._progress.enter(RETRAINING)
 
     def _check_finite(self):
         for slot in self._slots:
@@ -297,7 +425,11 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         checkpoints.save(store, self.model, self._slots)
 
     def load_own_variables(self, store):
-        super().load_own_variables(checkpoints.load(store, self.model, self._slots))
+        now = {}
+        super().save_own_variables(now)
+        found = checkpoints.load(store, self.model, self._slots)
+        later = list(now)[-len(progress.LATER) :]
+        super().load_own_variables({**{key: now[key] for key in later}, **found})
         self.restored = True
 
     def get_config(self):
@@ -308,6 +440,7 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
             "constraints": checkpoints.describe(self.model, self._slots),
             "rho": keras.saving.serialize_keras_object(self.schedule),
             "kept": keras.saving.serialize_keras_object(self.kept),
+            "regrowth": self.regrowth,
         }
 
     @classmethod

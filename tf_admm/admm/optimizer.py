@@ -1,6 +1,7 @@
 """A Keras optimizer made new without a new trace of the train step."""
 
 import copy
+import math
 import warnings
 
 import keras
@@ -47,6 +48,13 @@ def restart(optimizer, config, variables):
     averages = [v for v in optimizer.variables if v.name.endswith("_average")]
     for average, variable in zip(averages, variables):
         average.assign(variable)
+
+
+def steepest(optimizer):
+    """`1 / learning rate`: the curvature that one step of gradient descent levels."""
+    rate = keras.ops.convert_to_tensor(optimizer.learning_rate)
+    rate = float(keras.ops.convert_to_numpy(rate))
+    return 1.0 / rate if rate > 0.0 else math.inf
 
 
 def _made(optimizer, config):

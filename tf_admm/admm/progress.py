@@ -7,6 +7,8 @@ PHASES = DENSE, ADMM, RETRAINING = "dense", "admm", "retraining"
 RESIDUALS = ("admm_primal", "admm_dual", "admm_primal_rel", "admm_dual_rel")
 #: Keys of the logs that the progress bar leaves out.
 UNSHOWN = ("admm_penalty", "admm_primal", "admm_dual", "admm_dual_rel")
+#: Variables of a run that files of release 1 lack.
+LATER = ("changed", "rounds", "pulled")
 
 
 class Progress:
@@ -24,6 +26,10 @@ class Progress:
         phase: int variable, a place in `PHASES`.
         steps: int variable, W-steps since the last update of Z and U.
         epoch: int variable, the epoch that last began.
+        changed: float variable, the share of the index sets that the last update
+            exchanged.
+        rounds: int variable, how often the budget was given back.
+        pulled: float variable, the penalty as the last update left it.
     """
 
     def __init__(self, add_weight):
@@ -43,6 +49,9 @@ class Progress:
         self.phase = state("phase", dtype="int32")
         self.steps = state("steps", dtype="int32")
         self.epoch = state("epoch", dtype="int32")
+        self.changed = state("changed")
+        self.rounds = state("rounds", dtype="int32")
+        self.pulled = state("pulled")
 
     def enter(self, phase):
         """Begin one of `PHASES`."""

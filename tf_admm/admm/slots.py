@@ -1,5 +1,7 @@
 """What ADMM holds for each kernel."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -27,18 +29,21 @@ class Slot:
         settled: float variable, what retraining keeps of the last Z-step's z: its
             mask, 1.0 on the index set, or its levels or clusters.
         f: float variable, the moving average of the squared gradient of the task's
-            loss; `None` where the set doesn't ask for it.
+            loss; `None` where nothing asks for it.
+        live: float variable, 1.0 where w may be nonzero in ADMM; `None` where that is
+            everywhere.
     """
 
-    def __init__(self, kernel, constraint, add_weight):
+    def __init__(self, kernel, constraint, add_weight, measured, regrown):
         self.kernel = kernel
         self.constraint = constraint
         self.w = kernel.variable
         self.z = self._state(add_weight, "z", "zeros")
         self.u = self._state(add_weight, "u", "zeros")
         self.settled = self._state(add_weight, "settled", "ones")
-        asked = constraint.metric != "magnitude"
-        self.f = self._state(add_weight, "f", "zeros") if asked else None
+        measured = measured or regrown or constraint.metric != "magnitude"
+        self.f = self._state(add_weight, "f", "zeros") if measured else None
+        self.live = self._state(add_weight, "live", "ones") if regrown else None
 
     def _state(self, add_weight, name, initializer):
         return add_weight(
@@ -65,6 +70,14 @@ class Slot:
         """`w + u`, in the axis order of the constraints."""
         return self.canonical(self.value() + self.u)
 
+    def target(self):
+        """What the W-step pulls `w + u` towards."""
+        z, u, settled = (
+            ops.convert_to_tensor(x) for x in (self.z, self.u, self.settled)
+        )
+        v = ops.stop_gradient(self.value() + u)
+        return self.constraint.target(v, z, settled)
+
     def worth(self, v):
         """`v sqrt(s)` of `v = w + u`, s of the set's metric."""
         return metrics.weigh(self.constraint.metric, v, self.canonical(self.f))
@@ -74,7 +87,7 @@ class Slot:
 
         Args:
             gradient: that of the task and the penalty, whose own is taken off:
-                `rho (w - z + u)`. Where it is not finite, f stays: an optimizer that
+                `rho (w + u - target)`. Where it is not finite, f stays: an optimizer that
                 scales the loss leaves such a step out.
             rho: the penalty's.
             retraining: whether nothing is to be done, a boolean tensor.
@@ -82,7 +95,8 @@ class Slot:
         f = ops.convert_to_tensor(self.f)
 
         def tracked():
-            g = ops.cast(gradient, f.dtype) - rho * (self.value() - self.z + self.u)
+            pull = rho * (self.value() + self.u - self.target())
+            g = ops.cast(gradient, f.dtype) - pull
             mean = DECAY * f + (1.0 - DECAY) * ops.square(g)
             return ops.where(ops.isfinite(g), mean, f)
 
@@ -97,20 +111,27 @@ class Slot:
         """`u <- u + w - z`."""
         self.u.assign(updates.dual_step(self.value() + self.u, self.z))
 
+    def trim(self):
+        """`w <-` the nearest with what z settled."""
+        self.w.assign(self._restrict(ops.convert_to_tensor(self.w)))
+
     def cut(self):
         """`w <-` the nearest with what z settled, `z <- w`, `u <- 0`."""
-        self.w.assign(self._restrict(ops.convert_to_tensor(self.w)))
+        self.trim()
         self.z.assign(self.value())
         self.u.assign(ops.zeros_like(self.u))
 
     def restrict(self, w, retraining):
-        """What retraining makes of w; w itself where `retraining` is false.
+        """What retraining makes of w; else w itself, where it is live.
 
         Data decides, so that one trace of the train step serves both phases; by
         `cond`, so that ADMM doesn't wait for what is thrown away.
         """
         w = ops.convert_to_tensor(w)
-        return ops.cond(retraining, lambda: self._restrict(w), lambda: w)
+        return ops.cond(retraining, lambda: self._restrict(w), lambda: self._alive(w))
+
+    def _alive(self, w):
+        return w if self.live is None else ops.where(self.live != 0, w, 0)
 
     def _restrict(self, w):
         settled = self.canonical(self.settled)
@@ -135,10 +156,12 @@ class Slots:
     Args:
         matched: the `Matched` of `(kernel, constraint)`.
         add_weight: that of the model which owns the state.
+        measured: whether gradients are measured also where no set asks for it.
+        regrown: whether `regrow` will be called.
     """
 
-    def __init__(self, matched, add_weight):
-        self._slots = [Slot(*pair, add_weight) for pair in matched]
+    def __init__(self, matched, add_weight, measured, regrown):
+        self._slots = [Slot(*pair, add_weight, measured, regrown) for pair in matched]
         self._groups = sharing.together((s, s.constraint) for s in self._slots)
         self._channel_groups = matched.groups
 
@@ -162,12 +185,37 @@ class Slots:
         for slot in self._slots:
             slot.u_step()
 
+    def trim(self):
+        """`w <-` the nearest with what z settled, for all."""
+        for slot in self._slots:
+            slot.trim()
+
     def cut(self):
         """`w <-` the nearest with what z settled, for all; then statistics."""
         for slot in self._slots:
             slot.cut()
         for group in self._channel_groups:
             members.silence(group)
+
+    def regrow(self, excess):
+        """Live is what z settled, and more up to `excess` of what the sets keep.
+
+        What comes back has the largest squared gradients of the task, and is 0.0.
+        """
+        for constraint, slots in self._groups:
+            kept = [slot.canonical(slot.settled) for slot in slots]
+            gradients = [ops.sqrt(slot.canonical(slot.f)) for slot in slots]
+            parts = constraint.loosened(excess).regrown(kept, gradients)
+            for slot, live in zip(slots, parts):
+                slot.live.assign(slot.kernel.original(live))
+
+    def pull(self, steps):
+        """`sqrt(E ||g||^2) / ||w||`, g measured over so many steps; 0.0 if none."""
+        f = sum(float(ops.sum(slot.f)) for slot in self._slots)
+        size = updates.norm(slot.value() for slot in self._slots)
+        if not steps or not size:
+            return 0.0
+        return math.sqrt(f / (1.0 - DECAY**steps)) / size
 
     def is_settled(self):
         """Whether what z settled is of the sets themselves, not of looser ones."""

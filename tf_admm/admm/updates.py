@@ -58,6 +58,12 @@ def residuals(w, z, previous, rho):
     )
 
 
+def changed(z, previous):
+    """Share of the nonzeros of z that were 0.0 before, over all kernels, a float."""
+    new = sum(int(ops.sum((a != 0) & (b == 0))) for a, b in zip(z, previous))
+    return new / max(1, sum(int(ops.count_nonzero(a)) for a in z))
+
+
 def norm(tensors):
     """Euclidean norm over all entries of several tensors, a float."""
     return math.sqrt(sum(float(ops.sum(ops.square(t))) for t in tensors))

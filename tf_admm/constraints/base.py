@@ -1,6 +1,7 @@
 """The three kinds of sets, each with the holes that a new set fills."""
 
 import copy
+import functools
 import numbers
 import reprlib
 
@@ -53,6 +54,26 @@ class SetConstraint(keras.constraints.Constraint):
             List of tensors of the shapes and dtypes of `ws`.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement `settle(ws)`.")
+
+    def regrown(self, settled, gradients):
+        """Where kernels may be nonzero again: of sets of values, everywhere.
+
+        Args:
+            settled: list of tensors, the settled parts of what is kept.
+            gradients: list of tensors like them, what a weight that comes back is
+                worth.
+        """
+        return [ops.ones_like(part) for part in settled]
+
+    def target(self, v, z, settled):
+        """What the W-step pulls v = w + u towards; by default the last projection z.
+
+        Args:
+            v: tensor, in any order of axes.
+            z: tensor like it.
+            settled: tensor like it, the settled part of z.
+        """
+        return z
 
     def restrict(self, w, settled):
         """The nearest tensor with the same settled part: what retraining does.
@@ -134,6 +155,14 @@ class MaskConstraint(SetConstraint):
         masks = self.masks(ws if worths is None else worths)
         return [ops.cast(mask, w.dtype) for w, mask in zip(ws, masks)]
 
+    def regrown(self, settled, gradients):
+        """What is kept, and where the gradients are largest, as far as the set goes."""
+        most = functools.reduce(ops.maximum, [ops.max(g) for g in gradients])
+        most = ops.where(most > 0, 1e3 * most, 1)
+        return self.settle(
+            [ops.where(part != 0, most, g) for part, g in zip(settled, gradients)]
+        )
+
     def holds(self, ws, settled):
         """Whether the nearest members of their zeros and ones are these themselves.
 
@@ -146,6 +175,10 @@ class MaskConstraint(SetConstraint):
             bool(ops.all(ops.logical_or(mask, ops.logical_not(support))))
             for mask, support in zip(masks, nonzero)
         )
+
+    def target(self, v, z, settled):
+        """v itself on the mask, and 0.0 elsewhere."""
+        return self.restrict(v, settled)
 
     def restrict(self, w, settled):
         """`w * settled`, with 0.0 also where `w` is not finite."""

@@ -56,6 +56,9 @@ class Intersection(SetConstraint):
         masks = self.pattern.masks(ws if worths is None else worths)
         return [self.values.codes(w, mask) for w, mask in zip(ws, masks)]
 
+    def regrown(self, settled, gradients):
+        return self.pattern.regrown(settled, gradients)
+
     def holds(self, ws, settled):
         return self.pattern.holds(ws, settled) and self.values.holds(ws, settled)
 

@@ -1,0 +1,112 @@
+"""The epochs of ADMM, and when within them Z and U are updated."""
+
+
+class Rounds:
+    """The epochs of ADMM, in equal parts.
+
+    Args:
+        epochs: int, of all of them.
+        again: int, how often the budget is given back in between.
+    """
+
+    def __init__(self, epochs, again):
+        self.ends = [round(epochs * (i + 1) / (again + 1)) for i in range(again + 1)]
+
+    @property
+    def shortest(self):
+        """The epochs of the shortest round."""
+        return min(b - a for a, b in zip([0, *self.ends], self.ends))
+
+    def t(self, number, epochs):
+        """Progress of a round in [0, 1], so many epochs into all of them."""
+        start, end = ([0, *self.ends])[number : number + 2]
+        return min(1.0, max(0.0, (epochs - start) / (end - start)))
+
+    def is_over(self, number, epochs):
+        return epochs >= self.ends[number]
+
+    def is_last(self, number):
+        return number + 1 >= len(self.ends)
+
+
+class EveryEpoch:
+    """As each epoch ends."""
+
+    at_end = True
+
+    def begin(self, model, steps):
+        """An epoch of so many steps begins; None where that isn't known."""
+
+    def is_due(self, model, done):
+        """Whether Z and U are updated now, so many steps into the epoch."""
+        return False
+
+    def was_due(self, model):
+        """Whether they should have been as the last epoch ended."""
+        return model.steps_since_update > 0
+
+
+class EverySteps:
+    """After so many W-steps; the epochs don't matter.
+
+    Args:
+        steps: int.
+    """
+
+    at_end = False
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def begin(self, model, steps):
+        self._updated_at = -model.steps_since_update
+
+    def is_due(self, model, done):
+        # Where the length of the epoch isn't known, the model is asked.
+        due = done - self._updated_at >= self.steps and self.was_due(model)
+        if due:
+            self._updated_at = done
+        return due
+
+    def was_due(self, model):
+        return model.steps_since_update >= self.steps
+
+
+class Following:
+    """When W has followed Z half of the way, or a tenth of a round has passed.
+
+    Args:
+        epochs: int, those of the shortest round.
+    """
+
+    at_end = False
+    #: Steps of a round where the length of the epoch isn't known.
+    unknown = 5000
+
+    def __init__(self, epochs):
+        self._epochs = epochs
+
+    def begin(self, model, steps):
+        total = self._epochs * steps if steps else self.unknown
+        self._every, self._longest = max(1, total // 100), max(1, total // 10)
+        self._looked_at = -(model.steps_since_update % self._every)
+
+    def is_due(self, model, done):
+        if done - self._looked_at < self._every:
+            return False
+        self._looked_at = done
+        return self.was_due(model)
+
+    def was_due(self, model):
+        waited = model.steps_since_update
+        followed = waited >= self._every and model.has_followed
+        return followed or waited >= self._longest
+
+
+def pace(update_freq, rounds):
+    """One of these, by the `update_freq` of `ADMMCallback`."""
+    if update_freq == "epoch":
+        return EveryEpoch()
+    if update_freq == "auto":
+        return Following(rounds.shortest)
+    return EverySteps(update_freq)
