@@ -17,10 +17,10 @@ def warn(model, steps, stacklevel):
     found = model.residuals
     if model.changed > CHANGED or found["admm_dual_rel"] > DUAL:
         warnings.warn(
-            f"ADMM has not settled on what to keep: the last update exchanged "
+            "ADMM has not settled on what to keep: the last update exchanged "
             f"{model.changed:.0%} of it (admm_dual_rel={found['admm_dual_rel']:.2g}). "
-            f"U grows faster than W follows. Use `update_freq={4 * max(1, steps)}` in "
-            "`ADMMCallback`, or more epochs of ADMM.",
+            f"U grows faster than W follows. Use rho={10 * model.rho:.1g} or more, "
+            f"`update_freq={4 * max(1, steps)}` in `ADMMCallback`, or more epochs.",
             stacklevel=stacklevel,
         )
     elif found["admm_primal_rel"] > PRIMAL:

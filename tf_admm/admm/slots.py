@@ -87,8 +87,8 @@ class Slot:
 
         Args:
             gradient: that of the task and the penalty, whose own is taken off:
-                `rho (w + u - target)`. Where it is not finite, f stays: an optimizer that
-                scales the loss leaves such a step out.
+                `rho (w + u - target)`. Where it is not finite, f stays: an optimizer
+                that scales the loss leaves such a step out.
             rho: the penalty's.
             retraining: whether nothing is to be done, a boolean tensor.
         """
