@@ -43,7 +43,7 @@ class Kill(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def build():
+def build(update_freq):
     keras.utils.set_random_seed(1)
     model = keras.Sequential(
         [
@@ -62,15 +62,16 @@ def build():
             "middle": sets.GroupSparsity(0.5),
             "fc2": sets.Sparsity(0.6),
         },
-        tf_admm.schedules.Cosine(1e-3, 1e-1),
+        "auto" if update_freq == "auto" else tf_admm.schedules.Cosine(1e-3, 1e-1),
         tf_admm.schedules.Cubic(3.0),
+        regrowth=1.0,
     )
     admm.compile("adam", "mse", jit_compile=False)
     return admm
 
 
 def callbacks(backup_dir, order, update_freq, kill):
-    admm = tf_admm.ADMMCallback(ADMM_EPOCHS, update_freq)
+    admm = tf_admm.ADMMCallback(ADMM_EPOCHS, update_freq, rounds=1)
     backup = keras.callbacks.BackupAndRestore(backup_dir, double_checkpoint=True)
     if order == "backup_first":
         return [backup, *kill, admm]
@@ -78,13 +79,13 @@ def callbacks(backup_dir, order, update_freq, kill):
 
 
 def main(out, backup_dir, order, update_freq, *at):
-    update_freq = update_freq if update_freq == "epoch" else int(update_freq)
+    update_freq = int(update_freq) if update_freq.isdigit() else update_freq
     kill = [Kill(*map(int, at))] if at else []
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 12)).astype("float32")
     y = x @ rng.normal(size=(12, 5)).astype("float32")
     train = datasets.Shuffled(x, y, batch_size=10, seed=3)
-    admm = build()
+    admm = build(update_freq)
     admm.fit(
         train.batches,
         epochs=EPOCHS,

@@ -55,11 +55,14 @@ def undisturbed(tmp_path_factory):
     [
         # Backup written, update and hand-over due and not made; retraining.
         ("backup_first", "epoch", [(2, -1), (4, 2)]),
+        # A new round due and not begun; rho and the pace found as it runs.
+        ("backup_first", "auto", [(1, -1), (2, 3)]),
         # In mid-epoch, in either phase.
         pytest.param("backup_last", "4", [(1, 3), (3, 4)], marks=slow),
         # Within the first epoch, before there is any backup; at an epoch's end.
         pytest.param("backup_last", "epoch", [(0, 2), (1, -1)], marks=slow),
         pytest.param("backup_first", "4", [(2, 5)], marks=slow),
+        pytest.param("backup_last", "auto", [(0, 4), (2, -1)], marks=slow),
     ],
 )
 def test_killed_run_ends_as_the_undisturbed_one(
