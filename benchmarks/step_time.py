@@ -31,7 +31,9 @@ SPARSITY = {"conv1": 0.8, "conv2": 0.92, "fc1": 0.991, "fc2": 0.93}
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("rounds", 15, "Pairs of fits.")
 flags.DEFINE_integer("steps", 60, "Steps a fit.")
-flags.DEFINE_enum("set", "sparsity", ["sparsity", "clusters"], "What is pruned to.")
+flags.DEFINE_enum(
+    "set", "sparsity", ["sparsity", "curvature", "clusters"], "What is pruned to."
+)
 flags.DEFINE_integer("batch_size", 128, "Images a step.")
 
 
@@ -42,6 +44,8 @@ def build(jit_compile, wrap):
         sets = {k: tf_admm.constraints.Sparsity(s) for k, s in SPARSITY.items()}
         if FLAGS.set == "clusters":
             sets = tf_admm.constraints.Clusters(16)
+        if FLAGS.set == "curvature":
+            sets = tf_admm.constraints.GlobalSparsity(0.986, metric="curvature")
         model = tf_admm.ADMMModel(model, sets, rho=1e-3)
     model.compile("adam", common.loss(), metrics=["accuracy"], jit_compile=jit_compile)
     return model

@@ -108,9 +108,23 @@ def all_or_nothing(variables):
     try:
         yield
     except Exception:
-        for variable, value in zip(variables, before):
-            variable.assign(value)
+        _assign(variables, before)
         raise
+
+
+@contextlib.contextmanager
+def put_back(variables):
+    """Put the variables back to what they were, whatever the body does."""
+    before = [keras.ops.copy(variable) for variable in variables]
+    try:
+        yield
+    finally:
+        _assign(variables, before)
+
+
+def _assign(variables, values):
+    for variable, value in zip(variables, values):
+        variable.assign(value)
 
 
 def constraints(model, description):

@@ -18,14 +18,16 @@ from tf_admm.admm import updates
 from tf_admm.admm.progress import ADMM
 from tf_admm.admm.progress import DENSE
 from tf_admm.admm.progress import RETRAINING
+from tf_admm.admm.reading import Reading
 from tf_admm.admm.regularizer import ADMMRegularizer
+from tf_admm.admm.saving import Saving
 from tf_admm.admm.slots import Slots
 from tf_admm.admm.trainers import tensorflow
 from tf_admm.structure import members
 
 
 @keras.saving.register_keras_serializable(package="tf_admm")
-class ADMMModel(tensorflow.Trainer, keras.Model):
+class ADMMModel(Reading, Saving, tensorflow.Trainer, keras.Model):
     """Prunes a Keras model by ADMM: compile it, fit it, take its `.model`.
 
     ADMM minimises `f(W, b)` subject to `W_i in S_i`, by three updates:
@@ -34,9 +36,10 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         Z_i <- Pi_{S_i}(W_i + U_i)
         U_i <- U_i + W_i - Z_i
 
-    `train_step` is the first, by the compiled optimizer. `dual_update`, which
-    `ADMMCallback` calls, is the others. `finalize` then keeps the weights in the last
-    Z-step's index set and starts retraining: no other weight can become nonzero.
+    `train_step` is the first, by the compiled optimizer; meanwhile the nonzeros of a
+    mask's Z_i go with `W_i + U_i`, so that what is kept trains freely. `dual_update`,
+    which `ADMMCallback` calls, is the others. `finalize` then keeps the weights in the
+    last Z-step's index set and starts retraining: no other weight can become nonzero.
     Biases and normalisation scales are neither penalised nor pruned, but for those of
     pruned channels (`GroupSparsity`).
 
@@ -141,61 +144,6 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         self.built = True
 
     @property
-    def phase(self) -> str:
-        """`"dense"`, `"admm"` or `"retraining"`."""
-        return progress.PHASES[progress.value(self._progress.phase)]
-
-    @property
-    def rho(self) -> float:
-        """rho in force, a float."""
-        return progress.value(self._progress.rho)
-
-    @property
-    def steps_since_update(self) -> int:
-        """W-steps since the last update of Z and U."""
-        return progress.value(self._progress.steps)
-
-    @property
-    def epoch(self) -> int:
-        """The epoch that last began, as `ADMMCallback` notes it."""
-        return progress.value(self._progress.epoch)
-
-    @epoch.setter
-    def epoch(self, epoch):
-        self._progress.epoch.assign(epoch)
-
-    @property
-    def rounds(self) -> int:
-        """How often the budget was given back (`regrow`)."""
-        return progress.value(self._progress.rounds)
-
-    @property
-    def changed(self) -> float:
-        """Share of the nonzeros of Z that were 0.0 before the last update."""
-        return progress.value(self._progress.changed)
-
-    @property
-    def has_followed(self) -> bool:
-        """Whether W has come half of the way to Z - U since the last update."""
-        return float(self.penalty()) <= progress.value(self._progress.pulled) / 4
-
-    @property
-    def residuals(self) -> dict[str, float]:
-        """Residuals of the last update, a dict of floats.
-
-        Over all constrained kernels: `admm_primal = ||W - Z||`, `admm_dual =
-        rho ||Z - Z_old||`, `admm_primal_rel = ||W - Z|| / max(||W||, ||Z||)`
-        and `admm_dual_rel = ||Z - Z_old|| / ||Z||`. 0.0 in retraining.
-        """
-        values = progress.value(self._progress.residuals)
-        return dict(zip(progress.RESIDUALS, values))
-
-    @property
-    def masks(self) -> list[tuple[keras.Variable, Any]]:
-        """Each constrained weight, and where the last Z-step keeps it, as booleans."""
-        return [(slot.w, slot.settled != 0) for slot in self._slots]
-
-    @property
     def output_names(self):
         return self.model.output_names
 
@@ -250,7 +198,7 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         return history
 
     def evaluate_cut(self, data: Any, **kwargs: Any) -> dict[str, float]:
-        """What `evaluate` would say if the weights were cut to the last Z's mask now.
+        """What `evaluate` would say if ADMM ended now, and the weights were cut.
 
         Args:
             data: a data set, or a tuple `(x, y)` or `(x, y, sample_weight)`.
@@ -261,13 +209,10 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         """
         given = data if isinstance(data, tuple) else (data,)
         given = dict(zip(("x", "y", "sample_weight"), given))
-        before = [ops.copy(slot.w) for slot in self._slots]
-        try:
+        with checkpoints.put_back([v for s in self._slots for v in s.moved_by_a_cut()]):
+            self._settle()
             self._slots.trim()
             return self.evaluate(**given, verbose=0, return_dict=True, **kwargs)
-        finally:
-            for slot, w in zip(self._slots, before):
-                slot.w.assign(w)
 
     # The updates of Z and U.
 
@@ -388,10 +333,14 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         self._progress.changed.assign(0.0)
         self._progress.enter(RETRAINING)
 
-    def _cut(self):
-        self._check_finite()
+    def _settle(self):
+        """Another Z-step, if W has moved since the last, or that was of looser sets."""
         if self.steps_since_update > 0 or not self._slots.is_settled():
             self._slots.z_step()
+
+    def _cut(self):
+        self._check_finite()
+        self._settle()
         self._slots.cut()
         self._slots.check_feasible()
 
@@ -404,33 +353,7 @@ class ADMMModel(tensorflow.Trainer, keras.Model):
         with self.distribute_strategy.scope():
             optimizer.restart(self.optimizer, config, self.trainable_variables)
 
-    # Saving.
-
-    def save(self, *args, **kwargs):
-        """`keras.Model.save`, which leaves a file alone if it must fail."""
-        # Keras empties the file before it asks for the config.
-        checks.check_registered(self.model)
-        super().save(*args, **kwargs)
-
-    def load_weights(self, *args, **kwargs):
-        """`keras.Model.load_weights`; if it fails, nothing has changed."""
-        variables = self.variables
-        if self.compiled:
-            variables = variables + self.optimizer.variables
-        with checkpoints.all_or_nothing(variables):
-            super().load_weights(*args, **kwargs)
-
-    def save_own_variables(self, store):
-        super().save_own_variables(store)
-        checkpoints.save(store, self.model, self._slots)
-
-    def load_own_variables(self, store):
-        now = {}
-        super().save_own_variables(now)
-        found = checkpoints.load(store, self.model, self._slots)
-        later = list(now)[-len(progress.LATER) :]
-        super().load_own_variables({**{key: now[key] for key in later}, **found})
-        self.restored = True
+    # Its config.
 
     def get_config(self):
         checks.check_registered(self.model)

@@ -14,14 +14,14 @@ class ADMMRegularizer(keras.regularizers.Regularizer):
     regularizer is called is what counts, so a change needs no new trace.
 
     Args:
-        z: variable of the shape of the kernel, the feasible copy of it.
+        z: tensor or variable of the shape of the kernel, the feasible copy of it.
         u: variable of the shape of the kernel, the scaled dual.
         rho: scalar variable.
 
     Reference: Zhang et al., 2018, arXiv:1804.03294, first subproblem.
     """
 
-    def __init__(self, z: keras.Variable, u: keras.Variable, rho: Any):
+    def __init__(self, z: Any, u: keras.Variable, rho: Any):
         self.z = z
         self.u = u
         self.rho = rho

@@ -111,6 +111,10 @@ class Slot:
         """`u <- u + w - z`."""
         self.u.assign(updates.dual_step(self.value() + self.u, self.z))
 
+    def moved_by_a_cut(self):
+        """The variables that a Z-step and `trim` change."""
+        return [self.w, self.z, self.settled]
+
     def trim(self):
         """`w <-` the nearest with what z settled."""
         self.w.assign(self._restrict(ops.convert_to_tensor(self.w)))

@@ -1,0 +1,66 @@
+"""What a run says of itself."""
+
+from typing import Any
+
+import keras
+
+from tf_admm.admm import progress
+
+
+class Reading:
+    """The state of an `ADMMModel`, to read; mixed into it."""
+
+    @property
+    def phase(self) -> str:
+        """`"dense"`, `"admm"` or `"retraining"`."""
+        return progress.PHASES[progress.value(self._progress.phase)]
+
+    @property
+    def rho(self) -> float:
+        """rho in force, a float."""
+        return progress.value(self._progress.rho)
+
+    @property
+    def steps_since_update(self) -> int:
+        """W-steps since the last update of Z and U."""
+        return progress.value(self._progress.steps)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that last began, as `ADMMCallback` notes it."""
+        return progress.value(self._progress.epoch)
+
+    @epoch.setter
+    def epoch(self, epoch):
+        self._progress.epoch.assign(epoch)
+
+    @property
+    def rounds(self) -> int:
+        """How often the budget was given back (`regrow`)."""
+        return progress.value(self._progress.rounds)
+
+    @property
+    def changed(self) -> float:
+        """Share of the nonzeros of Z that were 0.0 before the last update."""
+        return progress.value(self._progress.changed)
+
+    @property
+    def has_followed(self) -> bool:
+        """Whether W has come half of the way to Z - U since the last update."""
+        return float(self.penalty()) <= progress.value(self._progress.pulled) / 4
+
+    @property
+    def residuals(self) -> dict[str, float]:
+        """Residuals of the last update, a dict of floats.
+
+        Over all constrained kernels: `admm_primal = ||W - Z||`, `admm_dual =
+        rho ||Z - Z_old||`, `admm_primal_rel = ||W - Z|| / max(||W||, ||Z||)`
+        and `admm_dual_rel = ||Z - Z_old|| / ||Z||`. 0.0 in retraining.
+        """
+        values = progress.value(self._progress.residuals)
+        return dict(zip(progress.RESIDUALS, values))
+
+    @property
+    def masks(self) -> list[tuple[keras.Variable, Any]]:
+        """Each constrained weight, and where the last Z-step keeps it, as booleans."""
+        return [(slot.w, slot.settled != 0) for slot in self._slots]

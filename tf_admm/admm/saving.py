@@ -1,0 +1,35 @@
+"""The whole run in Keras' files."""
+
+from tf_admm.admm import checkpoints
+from tf_admm.admm import checks
+from tf_admm.admm import progress
+
+
+class Saving:
+    """How an `ADMMModel` is saved and loaded; mixed into it."""
+
+    def save(self, *args, **kwargs):
+        """`keras.Model.save`, which leaves a file alone if it must fail."""
+        # Keras empties the file before it asks for the config.
+        checks.check_registered(self.model)
+        super().save(*args, **kwargs)
+
+    def load_weights(self, *args, **kwargs):
+        """`keras.Model.load_weights`; if it fails, nothing has changed."""
+        variables = self.variables
+        if self.compiled:
+            variables = variables + self.optimizer.variables
+        with checkpoints.all_or_nothing(variables):
+            super().load_weights(*args, **kwargs)
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        checkpoints.save(store, self.model, self._slots)
+
+    def load_own_variables(self, store):
+        now = {}
+        super().save_own_variables(now)
+        found = checkpoints.load(store, self.model, self._slots)
+        later = list(now)[-len(progress.LATER) :]
+        super().load_own_variables({**{key: now[key] for key in later}, **found})
+        self.restored = True
