@@ -87,7 +87,7 @@ class ADMMCallback(keras.callbacks.Callback):
         self._epochs = self.admm_epochs or max(1, round(2 * epochs / 3))
         self._check(epochs, steps)
         self._rounds = parts.Rounds(self._epochs, self.rounds)
-        self._pace = parts.pace(self.update_freq, self._rounds)
+        self._pace = parts.pace(self.update_freq, self._rounds, steps)
         self._steps = 0
 
     def _check(self, epochs, steps):
@@ -121,7 +121,6 @@ class ADMMCallback(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._check_replay(epoch)
-        self._pace.begin(self.model, self.params["steps"])
         if self.model.phase == DENSE:
             self._begin(epoch)
         if self.model.phase == ADMM:
@@ -129,6 +128,7 @@ class ADMMCallback(keras.callbacks.Callback):
         self.model.epoch = epoch
         self._epoch = epoch
         self._counting = self.model.phase == ADMM
+        self._pace.begin(self.model)
 
     def _check_replay(self, epoch):
         if self.model.restored and self.model.epoch == epoch:

@@ -34,8 +34,8 @@ class EveryEpoch:
 
     at_end = True
 
-    def begin(self, model, steps):
-        """An epoch of so many steps begins; None where that isn't known."""
+    def begin(self, model):
+        """An epoch begins, and nothing is pending from the last."""
 
     def is_due(self, model, done):
         """Whether Z and U are updated now, so many steps into the epoch."""
@@ -58,7 +58,7 @@ class EverySteps:
     def __init__(self, steps):
         self.steps = steps
 
-    def begin(self, model, steps):
+    def begin(self, model):
         self._updated_at = -model.steps_since_update
 
     def is_due(self, model, done):
@@ -77,18 +77,18 @@ class Following:
 
     Args:
         epochs: int, those of the shortest round.
+        steps: int, those of an epoch; `None` where that isn't known.
     """
 
     at_end = False
     #: Steps of a round where the length of the epoch isn't known.
     unknown = 5000
 
-    def __init__(self, epochs):
-        self._epochs = epochs
-
-    def begin(self, model, steps):
-        total = self._epochs * steps if steps else self.unknown
+    def __init__(self, epochs, steps):
+        total = epochs * steps if steps else self.unknown
         self._every, self._longest = max(1, total // 100), max(1, total // 10)
+
+    def begin(self, model):
         self._looked_at = -(model.steps_since_update % self._every)
 
     def is_due(self, model, done):
@@ -103,10 +103,10 @@ class Following:
         return followed or waited >= self._longest
 
 
-def pace(update_freq, rounds):
-    """One of these, by the `update_freq` of `ADMMCallback`."""
+def pace(update_freq, rounds, steps):
+    """One of these, by the `update_freq` of `ADMMCallback` and an epoch's steps."""
     if update_freq == "epoch":
         return EveryEpoch()
     if update_freq == "auto":
-        return Following(rounds.shortest)
+        return Following(rounds.shortest, steps)
     return EverySteps(update_freq)

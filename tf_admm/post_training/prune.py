@@ -38,10 +38,9 @@ def prune_post_training(
 
     is least, X_0 what the layer read in the trained model, X what it reads in the model
     pruned so far. ADMM with the exact W-update settles what is kept, and least squares
-    what it is. Dense, EinsumDense,
-    convolutions and depthwise ones are solved so; other kernels are projected. Kernels
-    that share a set, and channel groups, are settled together, by |v| times the size
-    of its input, and then solved.
+    what it is. Dense, EinsumDense, convolutions and depthwise ones are solved so; other
+    kernels are projected. Kernels that share a set, and channel groups, are settled
+    together, by |v| times the size of its input, and then solved.
 
     The model is pruned in place. Deploy it; or go on with `ADMMModel`, or with
     `freeze_sparsity` and `fit`.
