@@ -20,6 +20,8 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
+#: 130 epochs.
+LONG = {"admm_epochs": 80, "retrain_epochs": 50}
 #: Name: recipes of the dense training and of the pruning, its options, rates of tfmot.
 CASES = {
     "lenet5_71x_15": (
@@ -38,26 +40,19 @@ CASES = {
     "lenet300_60x_130": (
         "lenet300_dense",
         "lenet300_curvature",
-        {"ratio": 60, "admm_epochs": 80, "retrain_epochs": 50},
+        {"ratio": 60, **LONG},
         None,
     ),
-    "lenet5_350x_130": (
-        "lenet5_dense",
-        "lenet5_short",
-        {"ratio": 350, "admm_epochs": 80, "retrain_epochs": 50},
-        None,
-    ),
-    "lenet5_350x_130_shift": (
-        "lenet5_dense",
-        "lenet5_short",
-        {
-            "ratio": 350,
-            "admm_epochs": 80,
-            "retrain_epochs": 50,
-            "augmentation": "shift",
-        },
-        None,
-    ),
+    **{
+        f"lenet5_{name}x_130_shift": (
+            "lenet5_dense",
+            "lenet5_short",
+            {"ratio": ratio, "augmentation": "shift", **LONG},
+            None,
+        )
+        for name, ratio in (("71", 71.157), ("169", 168.82), ("350", 350))
+    },
+    "lenet5_350x_130": ("lenet5_dense", "lenet5_short", {"ratio": 350, **LONG}, None),
 }
 
 FLAGS = flags.FLAGS
