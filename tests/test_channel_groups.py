@@ -353,7 +353,7 @@ def inputs_of(model, rows=3, size=7):
 
 
 @each_case
-@pytest.mark.parametrize("share", few([0.25, 0.5, 1.0], 0.5))
+@pytest.mark.parametrize("share", few([0.25, 0.5, 1.0], 0.25))
 def test_dead_channels_go(build, sizes, share):
     """All that were killed, and nothing else, of the model's random weights."""
     model = made(build)

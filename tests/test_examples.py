@@ -136,7 +136,7 @@ def test_what_a_model_comes_to(folder, tmp_path):
     "script, options, message",
     [
         pytest.param(
-            *("prune_admm.py", [], "Expected --sparsity or --constraints"),
+            *("prune_admm.py", [], "Expected --sparsity, --ratio or --constraints"),
             marks=slow,
         ),
         pytest.param("allocate.py", [], "Expected one budget", marks=slow),
@@ -153,7 +153,11 @@ def test_what_a_model_comes_to(folder, tmp_path):
             pytest.param(*row, marks=slow)
             for row in (
                 ("prune_admm.py", ["--sparsity=fc1"], "must be name=fraction"),
-                ("prune_admm.py", ["--update_freq=often"], "must be 'epoch' or"),
+                (
+                    "prune_admm.py",
+                    ["--update_freq=often"],
+                    "must be 'auto', 'epoch' or",
+                ),
                 ("prune_admm.py", ["--save_path=x"], "name of a .keras file"),
                 ("prune_admm.py", ["--save_path=."], "name of a .keras file"),
                 ("train_dense.py", ["--save_path=x.h5"], "name of a .keras file"),

@@ -442,14 +442,16 @@ def test_only_what_is_smaller_is_sparse(tmp_path):
     "layer, shape",
     [
         (L.Conv1D(8, 3), (9, 7)),
-        (L.Conv2D(8, 3, dilation_rate=2), (9, 9, 7)),
+        pytest.param(
+            L.Conv2D(8, 3, dilation_rate=2), (9, 9, 7), marks=pytest.mark.slow
+        ),
         (L.Conv2D(8, 3, groups=2), (9, 9, 6)),
         (L.Conv2DTranspose(8, 3, strides=2), (5, 5, 7)),
         (L.DepthwiseConv2D(5, depth_multiplier=2), (9, 9, 16)),
-        (L.Conv3D(8, 3), (5, 5, 5, 3)),
+        pytest.param(L.Conv3D(8, 3), (5, 5, 5, 3), marks=pytest.mark.slow),
         (L.EinsumDense("abc,cde->abde", (None, 4, 8)), (3, 16)),
         (L.Dense(33), (3, 31)),
-        (L.GRU(12), (4, 9)),
+        pytest.param(L.GRU(12), (4, 9), marks=pytest.mark.slow),
         (L.Bidirectional(L.LSTM(12, return_sequences=True)), (4, 9)),
     ],
 )

@@ -71,9 +71,7 @@ METRICS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", few(METRICS, "compiled", "an object", "a function", "a loss")
-)
+@pytest.mark.parametrize("name", few(METRICS, "compiled", "an object", "a function"))
 def test_metrics_of_a_regression(name):
     compiled, metric, title = METRICS[name]
     model = regression(**compiled)
@@ -97,7 +95,9 @@ class Chunks(keras.utils.PyDataset):
 
 
 @pytest.mark.parametrize("data", [lambda: batches(7), Chunks], ids=["tf.data", "py"])
-@pytest.mark.parametrize("metric", ["mae", mean_error])
+@pytest.mark.parametrize(
+    "metric", ["mae", pytest.param(mean_error, marks=pytest.mark.slow)]
+)
 def test_datasets(data, metric):
     model = regression()
     _, value = measured(model, data(), metric)

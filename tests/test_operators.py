@@ -70,9 +70,7 @@ OPERATORS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", few(OPERATORS, "pooling", "nested", "lookup", "custom")
-)
+@pytest.mark.parametrize("name", few(OPERATORS, "nested", "custom"))
 def test_what_tflite_lacks_is_named(name, tmp_path):
     build, message = OPERATORS[name]
     with pytest.raises(RuntimeError, match=f"lacks TensorFlow's operators {message}"):
@@ -164,7 +162,7 @@ def functional_of(model):
     return keras.Model(x, model(x))
 
 
-@pytest.mark.parametrize("name", few(STATEFUL, "lstm", "bidirectional", "cells", "own"))
+@pytest.mark.parametrize("name", few(STATEFUL, "bidirectional", "own"))
 def test_states_run_on_from_zero_in_the_file(name, tmp_path):
     """Three calls of the file are three calls of a new model."""
     from ai_edge_litert.interpreter import Interpreter

@@ -53,7 +53,7 @@ LAYERS = [
 slow = pytest.mark.slow
 #: Some layers with each of the value types; the others are among the slow tests.
 TYPED = [
-    pytest.param(*layer, *dtype, marks=() if i % 4 == j else slow)
+    pytest.param(*layer, *dtype, marks=() if i % 8 == 4 * j else slow)
     for i, layer in enumerate(LAYERS)
     for j, dtype in enumerate([("int8", 0.05), ("float16", 2e-3)])
 ]
@@ -112,7 +112,7 @@ INT8 = {
 
 
 @pytest.mark.parametrize("sparse", few([False, True], False))
-@pytest.mark.parametrize("name", INT8)
+@pytest.mark.parametrize("name", few(INT8, "residual", "dicts", "tokens"))
 def test_inputs_and_outputs_in_int8(name, sparse, tmp_path):
     """Quantised by hand here, by the scales that the interpreter quotes."""
     from ai_edge_litert.interpreter import Interpreter
@@ -269,7 +269,14 @@ def nested_loop():
     return keras.Model(x, L.Dense(3)(inner(x)))
 
 
-@pytest.mark.parametrize("build", [test_export.lstm, nested_loop, scanned])
+@pytest.mark.parametrize(
+    "build",
+    [
+        test_export.lstm,
+        pytest.param(nested_loop, marks=slow),
+        pytest.param(scanned, marks=slow),
+    ],
+)
 def test_loops_have_no_int8(build, tmp_path):
     """The converter's calibration of a loop ends the process."""
     model = build()

@@ -54,7 +54,7 @@ def undisturbed(tmp_path_factory):
     "order, update_freq, kills",
     [
         # Backup written, update and hand-over due and not made; retraining.
-        ("backup_first", "epoch", [(2, -1), (4, 2)]),
+        pytest.param("backup_first", "epoch", [(2, -1), (4, 2)], marks=slow),
         # A new round due and not begun; rho and the pace found as it runs.
         ("backup_first", "auto", [(1, -1), (2, 3)]),
         # In mid-epoch, in either phase.

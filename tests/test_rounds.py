@@ -155,13 +155,13 @@ class Updates(keras.callbacks.Callback):
 def test_updates_wait_for_the_weights():
     """The faster W follows, the more updates; never further apart than a tenth."""
     counts = {}
-    for rate in (1e-4, 0.05, 0.15):
+    for rate in (1e-4, 0.15):
         updates = Updates()
         admm = pruned(rho=5.0, optimizer=keras.optimizers.SGD(rate))
         fit(admm, 20, tf_admm.ADMMCallback(20), updates)
         counts[rate] = len(updates.between)
         assert max(updates.between) <= 12 and sum(updates.between) >= 120 - 12
-    assert counts[1e-4] == 10 < counts[0.05] < counts[0.15]
+    assert counts[1e-4] == 10 < counts[0.15]
 
 
 def test_half_of_the_way():
@@ -271,7 +271,9 @@ def test_rho_goes_on_into_the_next_round_unless_it_has_a_schedule():
     [
         (1e-3, 3e-2, 1, "has not settled.*rho=0.01.*`update_freq=4`"),
         (1e-3, 1e-4, 72, "far from Z.*a rho that ends at"),
-        (0.0, 1e-3, 6, "far from Z.*a positive rho"),
+        pytest.param(
+            0.0, 1e-3, 6, "far from Z.*a positive rho", marks=pytest.mark.slow
+        ),
         (1.0, 3e-2, 6, None),
     ],
 )

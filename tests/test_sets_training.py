@@ -29,7 +29,8 @@ from tf_admm.structure import kernels
 slow = pytest.mark.slow
 ALL, CONVOLUTIONS, MATRICES = "conv|up|dw|mix|fc", "conv|up|dw", "conv|up|mix|fc"
 #: Sets that are made of the same parts as another.
-NEAR = ("channels", "columns", "kernels", "patterns")
+NEAR = ("channels", "columns", "kernels", "patterns", "filters", "two_of_four")
+NEAR += ("ternary", "clusters")
 #: Which layers get which set, and the oracle that each kernel must meet.
 SETS = {
     "filters": (ALL, FilterSparsity(0.5), Units(0.5, lambda i, _: i[-1])),
@@ -194,6 +195,7 @@ def test_saved_run_goes_on(make, at, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@slow
 def test_a_large_kernel_of_few_values_is_finished():
     """Whose projection is not found a second time, among so many weights."""
     model = keras.Sequential([keras.Input((784,)), layers.Dense(100)])

@@ -149,6 +149,7 @@ def test_strip_refuses_what_has_lost_zeros():
         export.strip(made, model)
 
 
+@pytest.mark.slow
 def test_int8_by_training_keeps_every_zero(tmp_path):
     model, path = sparse_lenet(), tmp_path / "model.tflite"
     report, trained = export.to_int8_by_training(model, path, train)

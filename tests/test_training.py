@@ -8,6 +8,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from sweeps import few
 
 import models
 import tf_admm
@@ -142,7 +143,9 @@ class Support(keras.callbacks.Callback):
 # a. Every kind of model.
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize(
+    "name", few(models.MODELS, "nested", "subclassed", "several", "attention")
+)
 def test_prunes_exactly(name):
     task = build(name)
     admm = make(task)
@@ -549,7 +552,7 @@ class Falling(keras.optimizers.schedules.LearningRateSchedule):
         return {}
 
 
-@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("scaled", few([False, True], True))
 @pytest.mark.parametrize("rate", [Falling(), lambda: 0.05], ids=["own", "function"])
 def test_learning_rate_of_ones_own(rate, scaled):
     task = build("mlp")
@@ -675,7 +678,7 @@ def fit_stopped(position, patience, start_from_epoch=0):
     return admm, fit(admm, task, 6, callbacks=order)
 
 
-@pytest.mark.parametrize("position", ["before", "after"])
+@pytest.mark.parametrize("position", few(["before", "after"], "after"))
 @pytest.mark.parametrize("patience, last", [(1, 1), (4, 4)])
 def test_early_stopping_in_the_admm_phase(position, patience, last):
     """Patience 1 ends the phase; 4 stops later, and restores from it."""
@@ -700,7 +703,7 @@ def test_early_stopping_of_retraining(position):
     assert_pruned(admm)
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+@pytest.mark.parametrize("suffix", few([".keras", ".weights.h5"], ".keras"))
 @pytest.mark.parametrize(
     "position, monitor, phase",
     [
