@@ -1,0 +1,152 @@
+"""The pictures of the documentation, from the committed results.
+
+    python docs/pictures.py --history_path=demo/history.csv
+
+`make demo` leaves the history; without it that picture is left as it is.
+"""
+
+import csv
+import json
+import pathlib
+import statistics
+
+import matplotlib
+from absl import app
+from absl import flags
+from matplotlib.figure import Figure
+
+HERE = pathlib.Path(__file__).resolve().parent
+RESULTS = HERE.parent / "benchmarks" / "results"
+OUT = HERE / "pictures"
+#: Colours that are told apart by the colour-blind, too (Okabe and Ito).
+COLOURS = {
+    "ADMM": "#0072B2",
+    "gradual magnitude": "#E69F00",
+    "one-shot magnitude": "#999999",
+    "Wanda": "#E69F00",
+    "magnitude": "#999999",
+}
+#: Of the first picture: names of runs, and what they are.
+RUNS = {
+    "admm": "ADMM",
+    "gradual": "gradual magnitude",
+    "oneshot": "one-shot magnitude",
+}
+RATIOS = {"lenet5_71x": 71.2, "lenet5_169x": 168.8}
+LARGEST = "records_lenet5_350x_130_shift_admm_0"
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("history_path", None, "CSV of a run, for the convergence.")
+
+
+def test_of(pattern):
+    """Test accuracies of the runs whose names match, in percent."""
+    found = sorted(RESULTS.glob(f"{pattern}.json"))
+    return [100 * json.loads(path.read_text())["test"] for path in found]
+
+
+def dense():
+    """The mean of the dense networks, in percent."""
+    found = [json.loads(path.read_text()) for path in RESULTS.glob("lenet5_*x_admm_*")]
+    return 100 * statistics.mean(run["dense_test"] for run in found)
+
+
+def frontier():
+    """LeNet-5 on MNIST: test accuracy over how many times fewer weights."""
+    figure, (axis,) = _figure(7.2, 3.8, 1)
+    level = dense()
+    axis.axhline(level, color="black", linewidth=1, linestyle="--")
+    axis.text(15, level + 0.02, f"dense, {level:.2f} %", va="bottom")
+    for run, label in RUNS.items():
+        means = []
+        for name, ratio in RATIOS.items():
+            seeds = test_of(f"{name}_{run}_?")
+            axis.plot([ratio] * len(seeds), seeds, ".", color=COLOURS[label], alpha=0.5)
+            means.append(statistics.mean(seeds))
+        axis.plot(
+            RATIOS.values(), means, "o-", color=COLOURS[label], label=label, linewidth=2
+        )
+    (largest,) = test_of(LARGEST)
+    axis.plot(350, largest, "o", color=COLOURS["ADMM"], mfc="white", mew=2)
+    axis.annotate(
+        "ADMM, one ratio, shifted images,\n1,230 weights: 16 kB as TFLite",
+        (350, largest),
+        (260, 98.7),
+        ha="center",
+        arrowprops={"arrowstyle": "-", "color": "grey"},
+    )
+    axis.set_xscale("log")
+    axis.set_xticks([20, 71.2, 168.8, 350], ["20x", "71x", "169x", "350x"])
+    axis.minorticks_off()
+    axis.set_xlim(14, 500)
+    axis.set_ylim(98.4, 99.5)
+    axis.set_xlabel("times fewer weights (LeNet-5, 430,500 of them)")
+    axis.set_ylabel("MNIST test accuracy, %")
+    axis.legend(loc="lower left", frameon=False, title="mean of 3 seeds (dots)")
+    _save(figure, "frontier")
+
+
+def post_training():
+    """Test accuracy over sparsity, pruned by 256 inputs, for three networks."""
+    results = json.loads((RESULTS / "post_training.json").read_text())
+    figure, axes = _figure(7.2, 3.2, len(results))
+    for axis, (network, runs) in zip(axes, results.items()):
+        level = 100 * runs["dense"]["test"]
+        axis.axhline(level, color="black", linewidth=1, linestyle="--")
+        for method in ("ADMM", "Wanda", "magnitude"):
+            values = [100 * runs[f"{s} % {method}"]["test"] for s in (50, 70, 80)]
+            axis.plot((50, 70, 80), values, "o-", color=COLOURS[method], label=method)
+        axis.set_title(network)
+        axis.set_ylim(0, 104)
+        axis.set_xlabel("zeros, %")
+    axes[0].set_ylabel("test accuracy, %")
+    axes[0].legend(loc="lower left", frameon=False)
+    _save(figure, "post_training")
+
+
+def convergence(path):
+    """Accuracy, relative residuals and rho over the epochs of a run."""
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    epochs = [int(row["epoch"]) + 1 for row in rows]
+    cut = next(e for e, row in zip(epochs, rows) if float(row["rho"]) == 0) - 0.5
+    panels = {
+        "accuracy": ("accuracy", "val_accuracy"),
+        "relative residual": ("admm_primal_rel", "admm_dual_rel"),
+        "rho": ("rho",),
+    }
+    figure, axes = _figure(7.2, 2.8, len(panels))
+    for axis, (title, names) in zip(axes, panels.items()):
+        for name, colour in zip(names, ("#0072B2", "#E69F00")):
+            axis.plot(epochs, [float(r[name]) for r in rows], color=colour, label=name)
+        axis.axvline(cut, color="grey", linestyle="--", linewidth=1)
+        axis.set_title(title)
+        axis.set_xlabel("epoch")
+        axis.legend(frameon=False, fontsize=7)
+    _save(figure, "convergence")
+
+
+def _figure(width, height, panels):
+    matplotlib.rcParams.update({"font.size": 9, "svg.hashsalt": "tf_admm"})
+    figure = Figure((width, height), layout="constrained", facecolor="white")
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25)
+    return figure, axes
+
+
+def _save(figure, name):
+    OUT.mkdir(exist_ok=True)
+    figure.savefig(OUT / f"{name}.svg", metadata={"Date": None})
+
+
+def main(_):
+    frontier()
+    post_training()
+    if FLAGS.history_path:
+        convergence(FLAGS.history_path)
+
+
+if __name__ == "__main__":
+    app.run(main)
