@@ -1,6 +1,5 @@
 """The report: what it says is what is there."""
 
-import html.parser
 import os
 
 import keras
@@ -90,36 +89,6 @@ def test_files_that_can_not_be_made(capsys):
     assert set(report.failed) == {"int8", "shrunk int8"}
     assert "loops" in report.failed["int8"]
     assert "int8:" in capsys.readouterr().out
-
-
-class Page(html.parser.HTMLParser):
-    """Pictures and cells of a page, and whether it asks for anything else."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.pictures, self.links, self.cells = [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        attributes = dict(attributes)
-        if tag == "img":
-            self.pictures.append(attributes["src"])
-        self.links += [attributes[a] for a in ("href",) if a in attributes]
-        self.links += [tag] * (tag in ("script", "link", "iframe"))
-
-    def handle_data(self, data):
-        self.cells.append(data)
-
-
-def test_the_page_is_self_contained(made):
-    report, _, _, path = made
-    page = Page(path.read_text())
-    assert len(page.pictures) == 5
-    assert all(p.startswith("data:image/png;base64,") for p in page.pictures)
-    assert page.links == []
-    for v in report.variants:
-        assert v.name in page.cells and f"{v.bytes:,}" in page.cells
-    assert os.listdir(path.parent) == ["report.html"]
 
 
 def test_without_data_or_page(capsys):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from tf_admm.export.tflite import states
+from tf_admm.reporting import direction
 from tf_admm.structure.precision import float32_compute
 
 #: Rows that go through a model at once.
@@ -31,6 +32,7 @@ class Judge:
 
     Attributes:
         name: of the metric.
+        better: `"max"` or `"min"`, whichever of it is better; `None` if not known.
         rows: inputs of the first batch, as the model was called on them.
         outputs: zeros in the structure of the model's outputs.
 
@@ -69,6 +71,9 @@ class Judge:
                 f"Received: data of type {type(data)}, on which the model "
                 f"'{model.name}' was never called"
             )
+        # Without either, it is `accuracy` that is measured.
+        mode = "max" if metric is None and not model.compiled else "auto"
+        self.better = direction.better(self._model, self.name, mode)
 
     def value(self, run):
         """The metric of what `run` makes of batches of inputs, as a float."""
@@ -134,7 +139,9 @@ class _Collecting(_StandIn):
 def _chosen(model, metric):
     """What is evaluated, and a function from its logs to a name and a value."""
     if metric is None and model.compiled:
-        return model, lambda logs: _first(model, logs)
+        return model, lambda logs: first(model, logs)
+    if _has(model, metric):
+        return model, lambda logs: (metric, logs[metric])
     function = accuracy if metric is None else metric
     if not callable(function) or isinstance(function, keras.metrics.Metric):
         return _compiled(model, metric)
@@ -142,6 +149,16 @@ def _chosen(model, metric):
     collecting.compile(run_eagerly=True)
     name = getattr(function, "__name__", type(function).__name__)
     return collecting, lambda logs: (name, function(*collecting.seen()))
+
+
+def _has(model, metric):
+    """Whether the model was compiled with a metric of this name, and evaluated."""
+    if not model.compiled or not isinstance(metric, str):
+        return False
+    try:
+        return metric in model.get_metrics_result()
+    except ValueError:
+        return False
 
 
 def _compiled(model, metric):
@@ -154,10 +171,10 @@ def _compiled(model, metric):
     stand_in = _StandIn()
     metrics = metric if isinstance(metric, (dict, list, tuple)) else [metric]
     stand_in.compile(metrics=metrics, run_eagerly=True)
-    return stand_in, lambda logs: _first(stand_in, logs)
+    return stand_in, lambda logs: first(stand_in, logs)
 
 
-def _first(model, logs):
+def first(model, logs):
     """The first metric in the order of `compile`, or else the loss."""
     trackers = {metric.name for metric in model.metrics}
     order = [*model.get_metrics_result(), *logs]

@@ -1,30 +1,31 @@
 """The report as one HTML page, with its pictures in it."""
 
-import base64
-import html as markup
-import io
+import datetime
+import importlib.resources
 import os
+import platform
 
-import numpy as np
+import keras
 
 from tf_admm import files
-from tf_admm.structure import kernels
-
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 70em; }
-table { border-collapse: collapse; margin: 1em 0; }
-td, th { padding: .2em .8em; border-bottom: 1px solid #ddd; text-align: right; }
-td:first-child, th:first-child, td:last-child { text-align: left; }
-img { max-width: 100%; }
-"""
-#: Columns of the table of kernels.
-KERNEL_HEADS = ("kernel", "shape", "kept", "of", "zeros", "live outputs", "faster?")
-#: Rows and columns of the largest picture of a mask.
-PIXELS = 400
+from tf_admm.reporting import bars
+from tf_admm.reporting import cards
+from tf_admm.reporting import curves
+from tf_admm.reporting import masks
+from tf_admm.reporting import scatter
+from tf_admm.reporting import variants
+from tf_admm.reporting import words
+from tf_admm.reporting.history import read
+from tf_admm.version import __version__
 
 
 def check(path):
-    """Raise, before any work, if the page could not be made."""
+    """Raise, before any work, if the page could not be made.
+
+    Raises:
+        ImportError: if there is no jinja2 or no matplotlib.
+        ValueError: if the path can't be written.
+    """
     if path is None:
         return
     folder = os.path.dirname(os.path.abspath(path))
@@ -36,95 +37,136 @@ def check(path):
         raise ValueError(
             f"Expected `html` to be a file that can be written. Received: {path}"
         )
-    import matplotlib  # noqa: F401, so that its absence shows now
+    check_libraries()
 
 
-def write(path, model, report, rows):
-    """Write the page, in place of what was there."""
-    layers = [
-        (row.path, row.shape, f"{row.kept:,}", f"{row.total:,}", f"{row.sparsity:.2%}")
-        + (f"{row.live} / {row.units}", report.prospects[row.path])
-        for row in report.summary.rows
-    ]
-    parts = [
-        f"<!doctype html><meta charset='utf-8'><title>{_text(model.name)}</title>",
-        f"<style>{STYLE}</style><h1>{_text(model.name)}</h1>",
-        "<h2>Files, measured on one thread of one machine</h2>",
-        _table(*rows),
-        _picture(_bytes(report), "Bytes of each file"),
-        "<h2>Kernels</h2>",
-        _table(KERNEL_HEADS, *layers),
-        *(_picture(_kernel(k), k.path) for k in kernels.find(model)),
-    ]
+def check_libraries():
+    """Raise `ImportError` if there is no jinja2 or no matplotlib."""
+    try:
+        import jinja2  # noqa: F401, so that its absence shows now
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "Expected jinja2 and matplotlib, which make the page: "
+            f"`pip install tf_admm[report]`. Received: {error}"
+        ) from error
+
+
+def write(
+    path,
+    model,
+    report,
+    history=None,
+    frontier=None,
+    frontier_unit="weights kept",
+    bound=None,
+):
+    """Write the page, in place of what was there.
+
+    Args:
+        path: of the page.
+        model: the Keras model.
+        report: its `DeploymentReport`.
+        history: of its training, as `tf_admm.report` takes it, or `None`.
+        frontier: list of `Point`, of a search for a smaller model, or `None`. One of
+            size 1.0 is the dense model.
+        frontier_unit: what the size of a point is a share of.
+        bound: the metric that the points were to meet, or `None`.
+    """
+    text = _template().render(
+        model=model.name,
+        report=report,
+        chosen=report.choice(),
+        files=_files(report),
+        turns=variants.TURNS,
+        recipe=variants.recipe(report.choice()),
+        file=variants.file_name(report.choice().name),
+        cards=cards.cards(report),
+        frontier=_frontier(report, frontier, frontier_unit, bound),
+        bars=bars.pictures(report),
+        curves=_curves(report, history),
+        kernels=_kernels(report),
+        masks=masks.pictures(model),
+        made=_made(),
+    )
     with (
         files.replacing(path) as temporary,
         open(temporary, "w", encoding="utf-8") as file,
     ):
-        file.write("\n".join(parts))
+        file.write(text)
 
 
-def _text(value):
-    return markup.escape(str(value))
+def _template():
+    import jinja2
 
-
-def _table(heads, *rows):
-    def line(cells, tag):
-        return "<tr>" + "".join(f"<{tag}>{_text(c)}</{tag}>" for c in cells) + "</tr>"
-
-    lines = [line(heads, "th"), *(line(row, "td") for row in rows)]
-    return f"<table>{''.join(lines)}</table>"
-
-
-def _picture(figure, title):
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=90, bbox_inches="tight")
-    data = base64.b64encode(file.getvalue()).decode()
-    source = f"data:image/png;base64,{data}"
-    return f"<figure><img alt='{_text(title)}' src='{source}'></figure>"
-
-
-def _figure(width, height, columns):
-    # Not pyplot, which would change the backend of whoever calls.
-    from matplotlib.figure import Figure
-
-    figure = Figure((width, height))
-    return figure, figure.subplots(1, columns)
-
-
-def _bytes(report):
-    figure, axes = _figure(9, 0.4 * len(report.variants) + 1, 1)
-    names = [variant.name for variant in report.variants][::-1]
-    axes.barh(
-        names, [variant.bytes for variant in report.variants][::-1], label="bytes"
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    zipped = [variant.gzip_bytes for variant in report.variants][::-1]
-    axes.barh(names, zipped, height=0.4, label="gzipped")
-    axes.set_xscale("log")
-    axes.legend()
-    return figure
+    place = importlib.resources.files("tf_admm.reporting") / "page.html"
+    return environment.from_string(place.read_text(encoding="utf-8"))
 
 
-def _kernel(kernel):
-    """Histogram of what is not zero, and where it is."""
-    w = np.array(kernel.canonical(kernel.variable))
-    figure, (left, right) = _figure(11, 3, 2)
-    left.hist(w[w != 0], bins=60)
-    left.set_title(f"{kernel.path}: weights that are not zero")
-    mask = w.reshape(-1, w.shape[-1]) != 0
-    extent = (0, mask.shape[1], mask.shape[0], 0)
-    right.imshow(_shrunk(mask), cmap="Greys", aspect="auto", extent=extent)
-    right.set_title("places; darker is denser")
-    right.set_xlabel("outputs")
-    right.set_ylabel("positions and inputs")
-    return figure
+def _files(report):
+    """Pairs of a variant's cells by their titles, and whether it is the one to ship."""
+    heads = ("name", "bytes", "gzip", "macs", "left", "ms", "faster", "metric")
+    chosen = report.choice()
+    return [
+        (dict(zip(heads, report.cells(variant))), variant is chosen)
+        for variant in report.variants
+    ]
 
 
-def _shrunk(mask):
-    """The share of ones in each of at most 400 x 400 tiles."""
-    for axis in (0, 1):
-        count = -(-mask.shape[axis] // PIXELS)
-        edges = np.arange(0, mask.shape[axis], count)
-        sums = np.add.reduceat(mask.astype("float64"), edges, axis=axis)
-        sizes = np.diff([*edges, mask.shape[axis]])
-        mask = sums / (sizes[:, None] if axis == 0 else sizes)
-    return mask
+def _frontier(report, points, unit, bound):
+    """The picture of the points, and their rows, the smallest first."""
+    if not points:
+        return None
+    best = scatter.smallest(points)
+    rows = [
+        (
+            point.name,
+            f"{100 * point.size:.3g} %",
+            words.value(point.metric, report.metric),
+            "yes" if point.meets else "no",
+            point is best,
+        )
+        for point in sorted(points, key=lambda point: point.size)
+    ]
+    picture = scatter.picture(points, unit, report.metric, bound)
+    return {"picture": picture, "rows": rows, "unit": unit}
+
+
+def _curves(report, history):
+    if history is None:
+        return None
+    columns = read(history)
+    return {
+        "pictures": curves.pictures(columns, report.metric),
+        "retraining": curves.retraining(columns),
+    }
+
+
+def _kernels(report):
+    return [
+        (
+            row.path,
+            " x ".join(map(str, row.shape)),
+            f"{row.kept:,}",
+            f"{row.total:,}",
+            f"{100 * row.sparsity:.2f} %",
+            f"{row.live:,} of {row.units:,}",
+            report.prospects[row.path],
+        )
+        for row in report.summary.rows
+    ]
+
+
+def _made():
+    """By what, when and where: what latencies are good for."""
+    day = datetime.date.today()
+    return (
+        f"tf_admm {__version__} and Keras {keras.__version__}, on "
+        f"{day.day} {day:%B %Y}, {platform.system()} on {platform.machine()}"
+    )

@@ -1,101 +1,22 @@
-"""The report: an object, a printed table, and a page."""
+"""The report: measured, printed, and written as a page."""
 
-import dataclasses
 import os
 import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import keras
-from rich import box
-from rich.console import Group
-from rich.table import Table
 
-from tf_admm.printing import Printed
 from tf_admm.printing import shown
+from tf_admm.reporting import choosing
 from tf_admm.reporting import given
 from tf_admm.reporting import page
 from tf_admm.reporting import variants
+from tf_admm.reporting.deployment import DeploymentReport
+from tf_admm.reporting.history import read
 from tf_admm.structure import kernels
 from tf_admm.structure import kinds
 from tf_admm.tables.summary import Summary
-
-#: Columns of the table of files.
-HEADS = ("file", "bytes", "gzip", "MACs", "left", "ms", "faster")
-
-
-@dataclasses.dataclass(frozen=True, repr=False)
-class DeploymentReport(Printed):
-    """What a model comes to as each of several files.
-
-    Attributes:
-        variants: list of `Variant`: bytes, gzip bytes, MACs, latency, metric.
-        failed: dict from names of files that can't be made to why.
-        summary: the `Summary` of the kernels.
-        prospects: dict from kernel paths to whether zeros can make them faster.
-        metric: the name of what was measured on the data, or `None`.
-    """
-
-    variants: list
-    failed: dict
-    summary: Summary
-    prospects: dict
-    metric: str | None = None
-
-    @property
-    def heads(self):
-        """Titles of the columns of the table of files."""
-        return (*HEADS, self.metric or "metric", "note")
-
-    def cells(self, variant):
-        """A variant as text, in the order of the table."""
-        return (
-            variant.name,
-            f"{variant.bytes:,}",
-            f"{variant.gzip_bytes:,}",
-            "-" if variant.macs is None else f"{variant.macs:,}",
-            "-" if variant.macs_left is None else f"{variant.macs_left:,}",
-            f"{variant.milliseconds:.3f}",
-            f"{variant.speedup:.2f}x",
-            self._value(variant.metric),
-            variant.note,
-        )
-
-    def _value(self, value):
-        if value is None:
-            return "-"
-        return f"{value:.2%}" if "accuracy" in self.metric else f"{value:.4g}"
-
-    def __rich__(self):
-        return Group(self.summary, self._prospects(), self._variants())
-
-    def _prospects(self):
-        table = Table("kernel", "faster for its zeros?", title="Prospects")
-        for path, prospect in self.prospects.items():
-            table.add_row(path, prospect)
-        return table
-
-    def _variants(self):
-        table = Table(
-            HEADS[0],
-            title="Measured, on one thread of this machine",
-            box=box.SIMPLE_HEAD,
-            pad_edge=False,
-            collapse_padding=True,
-            caption="\n".join(self._notes()),
-            caption_justify="left",
-        )
-        for name in self.heads[1:-1]:
-            # Of a number, no digit is left out.
-            table.add_column(name, justify="right", overflow="fold")
-        for variant in self.variants:
-            table.add_row(*self.cells(variant)[:-1])
-        return table
-
-    def _notes(self):
-        notes = {variant.name: variant.note for variant in self.variants}
-        notes.update(self.failed)
-        return [f"{name}: {note}" for name, note in notes.items() if note]
 
 
 def report(
@@ -106,6 +27,8 @@ def report(
     *,
     metric: str | Callable | keras.Metric | None = None,
     samples: Any = None,
+    history: keras.callbacks.History | dict | str | os.PathLike | None = None,
+    max_drop: float = 0.005,
     verbose: int = 1,
 ) -> DeploymentReport:
     """Export a model in several ways, measure each, and print the table.
@@ -122,7 +45,8 @@ def report(
             gone through more than once. `None` for no metric. Keras evaluates the
             model on it first, and then each file, run row by row.
         representative: inputs for int8, as `to_tflite` takes them.
-        html: path of a self-contained page with pictures, which needs matplotlib.
+        html: path of a self-contained page with pictures; it needs jinja2 and
+            matplotlib (`pip install tf_admm[report]`).
         metric: a metric as `compile` takes it, by name or as a `keras.Metric`, of
             which the first is shown if there are several, or a function from whole
             labels and outputs to a float. By default the first metric that the model
@@ -132,6 +56,11 @@ def report(
         samples: inputs of the sizes to measure at, in the structure of the model's;
             needed only where neither the model nor `data` says them. Latency is that
             of their first row.
+        history: of the training, which the page then draws: a
+            `keras.callbacks.History`, a dict of lists, or the path of a CSV as
+            `keras.callbacks.CSVLogger` writes it. Columns may be missing.
+        max_drop: how much worse than the dense file's the metric of the file to ship
+            may be, as in `DeploymentReport.choice`.
         verbose: 0 to print nothing.
 
     Returns:
@@ -141,7 +70,8 @@ def report(
         TypeError: before any work, if an argument is of another kind.
         ValueError: before any work, if the model is neither functional nor
             sequential, if Keras can't evaluate it on the data, if sizes are not
-            known, or if the page can't be written.
+            known, or if the history or the page can't be read or written.
+        ImportError: before any work, if there is no jinja2 or matplotlib for the page.
         RuntimeError: if not even the dense float32 file can be made.
 
     Example:
@@ -154,20 +84,34 @@ def report(
     ```
     """
     page.check(html)
+    choosing.check_max_drop(max_drop)
+    _check_history(history, html)
     judge, samples, row = given.checked(model, data, metric, samples, representative)
     with tempfile.TemporaryDirectory() as folder:
         files, failed = variants.made(model, representative, folder, samples)
         variants.measure(files, row, judge)
-    found = kernels.find(model)
     result = DeploymentReport(
         variants=[variant for variant, _ in files],
         failed=failed,
         summary=Summary(model),
-        prospects={kernel.path: kinds.prospect(kernel) for kernel in found},
+        prospects={k.path: kinds.prospect(k) for k in kernels.find(model)},
         metric=judge and judge.name,
+        better=judge and judge.better,
+        max_drop=max_drop,
+        uses=variants.used(model, samples),
     )
     shown(result, verbose)
     if html is not None:
-        rows = [result.heads, *map(result.cells, result.variants)]
-        page.write(html, model, result, rows)
+        page.write(html, model, result, history)
     return result
+
+
+def _check_history(history, html):
+    if history is None:
+        return
+    if html is None:
+        raise ValueError(
+            "Expected `html`, the page that `history` is drawn on. Received: "
+            f"history of type {type(history)}, and no html"
+        )
+    read(history)

@@ -14,6 +14,13 @@ from tf_admm.reporting.running import Runner
 from tf_admm.structure import kernels
 from tf_admm.structure import uses
 
+#: How `to_tflite` is called for each variant.
+OPTIONS = {
+    "dense float32": ", sparse=False",
+    "sparse float32": "",
+    "sparse float16": ', dtype="float16"',
+    "int8": ', dtype="int8", representative=inputs',
+}
 #: Runs of each file that latency is the median of.
 TURNS = 51
 
@@ -32,6 +39,7 @@ class Variant:
         speedup: median over the turns of the dense file's time over this one's.
         metric: on the given data, or `None`.
         note: what was not as asked.
+        dtype: of the weights, as `to_tflite` takes it.
     """
 
     name: str
@@ -43,6 +51,7 @@ class Variant:
     milliseconds: float = 0.0
     speedup: float = 1.0
     metric: float | None = None
+    dtype: str = "float32"
 
 
 def made(model, representative, folder, samples):
@@ -58,21 +67,36 @@ def made(model, representative, folder, samples):
         `(files, failed)`: pairs of a `Variant` and a `Runner`, and a dict from the
         names of those that can't be made to why.
     """
-    files, failed, plans = [], {}, _plans(model, representative, samples)
+    failed, wanted = {}, plans(model, representative, samples)
     try:
         small, _ = shrinking.shrink(model, samples, verbose=0)
-        plans |= _plans(small, representative, samples, "shrunk ")
+        wanted |= plans(small, representative, samples, "shrunk ")
     except (RuntimeError, ValueError) as error:
         failed["shrunk"] = str(error)
-    for i, (name, (what, options)) in enumerate(plans.items()):
-        path = os.path.join(folder, f"{i}.tflite")
+    files, others = written(wanted, folder, samples)
+    return files, failed | others
+
+
+def written(wanted, folder, samples):
+    """Write files, each named as its variant is, to the folder.
+
+    Args:
+        wanted: dict from names to a model and the options of `to_tflite`. The first is
+            what all else is measured beside.
+        folder, samples: as in `made`.
+
+    Returns:
+        As `made`.
+    """
+    files, failed = [], {}
+    for name, (model, options) in wanted.items():
+        path = os.path.join(folder, file_name(name))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             try:
-                exported = to_tflite(what, path, **options)
+                exported = to_tflite(model, path, **options)
             except RuntimeError as error:
                 if not files:
-                    # All else is measured beside the dense file.
                     raise
                 failed[name] = str(error)
                 continue
@@ -80,15 +104,26 @@ def made(model, representative, folder, samples):
             name=name,
             bytes=exported.bytes,
             gzip_bytes=exported.gzip_bytes,
-            macs=macs(what, samples, zeros=True),
-            macs_left=macs(what, samples, zeros=False),
-            note=" ".join(str(warning.message) for warning in caught),
+            macs=macs(model, samples, zeros=True),
+            macs_left=macs(model, samples, zeros=False),
+            note=" ".join(_without(path, warning.message) for warning in caught),
+            dtype=exported.dtype,
         )
-        files.append((variant, Runner(path, Signature(what))))
+        files.append((variant, Runner(path, Signature(model))))
     return files, failed
 
 
-def _plans(model, representative, samples, prefix=""):
+def _without(path, message):
+    """A message about a file that may be gone by the time it is read."""
+    return str(message).removeprefix(f"{path}: ")
+
+
+def file_name(name):
+    """`sparse float32` -> `sparse_float32.tflite`."""
+    return f"{name.replace(' ', '_')}.tflite"
+
+
+def plans(model, representative, samples, prefix=""):
     """The model and the options of `to_tflite` by the name of each variant."""
     options = {
         "dense float32": {"sparse": False, "samples": samples},
@@ -98,6 +133,16 @@ def _plans(model, representative, samples, prefix=""):
     if representative is not None:
         options["int8"] = {"dtype": "int8", "representative": representative}
     return {prefix + name: (model, given) for name, given in options.items()}
+
+
+def recipe(variant):
+    """The lines of Python that write a variant's file, or `None` for one of others."""
+    name = variant.name.removeprefix("shrunk ")
+    if name not in OPTIONS:
+        return None
+    line = f'tf_admm.export.to_tflite(model, "model.tflite"{OPTIONS[name]})'
+    shrink = ["model, _ = tf_admm.shrink(model)"] * (name != variant.name)
+    return "\n".join([*shrink, line])
 
 
 def macs(model, samples, zeros):
@@ -111,6 +156,19 @@ def macs(model, samples, zeros):
         * (kernel.size if zeros else np.count_nonzero(np.array(kernel.variable)))
         for kernel in kernels.find(model)
     )
+
+
+def used(model, samples):
+    """How often a weight of each kernel is multiplied for one sample, by path.
+
+    Empty where the model's shapes are not known.
+    """
+    try:
+        counts = uses.uses(model, samples)
+    except ValueError:
+        return {}
+    found = kernels.find(model)
+    return {kernel.path: counts.get(id(kernel.variable), 0) for kernel in found}
 
 
 def measure(files, row, judge):
