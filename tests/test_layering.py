@@ -23,6 +23,7 @@ FLOORS = [
     ["admm", "tables", "allocation"],
     ["shrinking", "export", "post_training"],
     ["reporting"],
+    ["compression"],
     ["__init__"],
 ]
 ORDER = [room for floor in FLOORS for room in floor]

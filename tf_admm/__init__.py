@@ -9,6 +9,8 @@ from tf_admm.admm.model import ADMMModel
 from tf_admm.admm.regularizer import ADMMRegularizer
 from tf_admm.allocation import Allocation
 from tf_admm.allocation import allocate
+from tf_admm.compression import CompressionReport
+from tf_admm.compression import compress
 from tf_admm.post_training import PostTrainingReport
 from tf_admm.post_training import prune_post_training
 from tf_admm.reporting import DeploymentReport
@@ -34,6 +36,7 @@ __all__ = [
     "Allocation",
     "ChannelGroup",
     "ChannelGroups",
+    "CompressionReport",
     "DeploymentReport",
     "Plan",
     "PostTrainingReport",
@@ -42,6 +45,7 @@ __all__ = [
     "__version__",
     "allocate",
     "channel_groups",
+    "compress",
     "constraints",
     "export",
     "freeze_sparsity",

@@ -1,0 +1,209 @@
+"""From a trained model to the best that can be deployed."""
+
+import numbers
+import os
+from typing import Any
+
+import keras
+
+from tf_admm.compression import batches
+from tf_admm.compression import families
+from tf_admm.compression import goals
+from tf_admm.compression import measuring
+from tf_admm.compression import results
+from tf_admm.compression import runs
+from tf_admm.compression.copies import copied
+from tf_admm.compression.judging import Objective
+from tf_admm.compression.progress import Bar
+from tf_admm.compression.report import CompressionReport
+from tf_admm.compression.stages import Stages
+from tf_admm.compression.training import Trainer
+from tf_admm.export.tflite.signature import Signature
+from tf_admm.printing import shown
+from tf_admm.reporting import page
+from tf_admm.structure import checks
+from tf_admm.structure.tracing import symbolic_inputs
+
+NUMBERS = {numbers.Integral: "an integer", numbers.Real: "a number"}
+STRUCTURES = {"weights": families.Weights, "channels": families.Channels}
+
+
+def compress(
+    model: keras.Model,
+    data: Any,
+    *,
+    max_drop: float | None = None,
+    ratio: float | None = None,
+    bytes: int | None = None,
+    macs: float | None = None,
+    speed: float | None = None,
+    validation_data: Any = None,
+    test_data: Any = None,
+    metric: str | None = None,
+    mode: str = "auto",
+    structure: str = "auto",
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    time_limit: float | None = None,
+    seed: int = 0,
+    output: str | os.PathLike | None = None,
+    verbose: int = 1,
+) -> tuple[keras.Model, CompressionReport]:
+    """Make a trained model as small as its metric allows, or as small as asked.
+
+    With `max_drop`, stages of ADMM and retraining go down to ever smaller shares of
+    what is kept, each from the last solution, and then between the last that was good
+    enough and the first that wasn't. Any other goal is one stage. What is left is made
+    smaller by `shrink`, exported in several types, run, measured beside the dense
+    model, and the smallest file that is good enough is named.
+
+    Args:
+        model: a built, functional or sequential Keras model, compiled. It is left as
+            it is. Training uses its loss, and its optimizer from its learning rate
+            down to 0 on half a cosine.
+        data: what to train on: `(x, y)` or `(x, y, sample_weight)`, arrays or nests of
+            them; or a dataset of such batches, whose length is known.
+        max_drop: float, how much worse the metric may be on the validation data: of
+            one whose most is best, such as accuracy, the difference; of a loss or an
+            error, the difference over the dense value. 0.005 if no goal is given.
+        ratio: float, weights of the kernels over those kept.
+        bytes: int, of the file.
+        macs: float, multiplications of one sample; a share of the dense model's if at
+            most 1.0.
+        speed: float, times as fast as the dense float32 file on one thread, measured.
+        validation_data: as `data`, what choices are made by; a tenth of the arrays,
+            drawn at random, by default.
+        test_data: as `data`, looked at once, at the end.
+        metric: the name of a compiled metric, the first by default.
+        mode: which of the metric is better, `"min"` or `"max"`; `"auto"` as Keras
+            knows it.
+        structure: `"weights"` prunes single weights; `"channels"` whole channels, for
+            speed; `"auto"` the former for `max_drop`, `ratio` and `bytes`.
+        epochs: int, of one stage; 6,000 steps by default, at most 60 epochs.
+        batch_size: int, of arrays; 32 of few rows, 128 of 10,000 or more by default.
+        time_limit: float, minutes after which no more is tried, with `max_drop`.
+        seed: int, of the order of the rows.
+        output: a folder for `model.keras`, a TFLite file of each type, `report.html`
+            and `result.json`. A run that was killed goes on if called again with the
+            same arguments.
+        verbose: 0 to print nothing.
+
+    Returns:
+        `(model, report)`: a plain Keras model, not compiled, and a
+        `CompressionReport`.
+
+    Raises:
+        TypeError, ValueError: before any training, if an argument is not as described,
+            if the goal can't be met, or if `output` holds a run that is done, or
+            another one.
+        ImportError: if there is `output`, and no jinja2 or matplotlib for the page.
+        KeyboardInterrupt: passed on; `output/model.keras` is the best so far then.
+
+    Example:
+
+    ```python
+    small, report = tf_admm.compress(model, (x_train, y_train), output="out")
+    print(report.headline)
+    ```
+    """
+    goal = goals.of(max_drop=max_drop, ratio=ratio, bytes=bytes, macs=macs, speed=speed)
+    family = STRUCTURES[_structure(structure, goal)]
+    _check_model(model)
+    _check_numbers(goal, epochs, batch_size, time_limit)
+    if output is not None:
+        runs.check(output)
+        page.check_libraries()
+    given = batches.of(data, validation_data, test_data, batch_size, seed)
+    bar = Bar(time_limit, verbose)
+    trainer = Trainer(model, given, epochs, bar)
+    objective = Objective(model, given.validation, metric, mode)
+    dense = copied(model)
+    trainer.compile(dense)
+    key = runs.fingerprint(
+        model, given, goal=goal, structure=structure, epochs=epochs, metric=metric
+    )
+    run = runs.Run(output, key)
+    signature = Signature(model)
+    family = family(model, signature.pack(signature.match(given.samples)))
+    stages = Stages(copied(model), goal, family, trainer, objective, run, bar)
+    try:
+        with bar:
+            best = _best(stages, dense, goal, family, given)
+            small = family.finished(best)
+            report = results.made(
+                dense, small, given, objective, goal, family, run, bar
+            )
+    except KeyboardInterrupt:
+        run.leave()
+        raise
+    finally:
+        run.close()
+    return small, shown(report, verbose)
+
+
+def _best(stages, dense, goal, family, data):
+    """The model that meets the goal."""
+    if goal.is_searched:
+        return stages.search()
+    if not goal.is_measured:
+        return stages.reach(goal.share(family.total))
+    share = measuring.share(dense, lambda: copied(dense), family, goal, data.samples)
+    return stages.reach(share) if share < 1.0 else copied(dense)
+
+
+def _structure(structure, goal):
+    if structure not in ("auto", *STRUCTURES):
+        raise ValueError(
+            "Invalid value for argument `structure`. Expected one of "
+            f"{('auto', *STRUCTURES)}. Received: structure={structure!r}"
+        )
+    if structure == "weights" and goal.structure == "channels":
+        raise ValueError(
+            f"Expected `structure` to be 'channels' with {goal}, since single zeros "
+            "make convolutions no faster. Received: structure='weights'"
+        )
+    if structure == "channels" and goal.name == "ratio":
+        raise ValueError(
+            "Expected `macs`, `bytes`, `speed` or `max_drop` with "
+            f"structure='channels'. Received: {goal}"
+        )
+    return goal.structure if structure == "auto" else structure
+
+
+def _check_model(model):
+    checks.check_built(model)
+    symbolic_inputs(model)
+    if not model.compiled:
+        raise ValueError(
+            "Expected a compiled model, whose loss, metrics and optimizer are used. "
+            f"Received: the model '{model.name}', which is not compiled"
+        )
+
+
+def _check_numbers(goal, epochs, batch_size, time_limit):
+    for name, value, kind in (
+        ("epochs", epochs, numbers.Integral),
+        ("batch_size", batch_size, numbers.Integral),
+        ("time_limit", time_limit, numbers.Real),
+    ):
+        if value is None:
+            continue
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(
+                f"Expected `{name}` to be {NUMBERS[kind]}. Received: {name}={value!r} "
+                f"of type {type(value)}"
+            )
+        if not value > 0:
+            raise ValueError(
+                f"Expected `{name}` to be positive. Received: {name}={value}"
+            )
+    if epochs == 1:
+        raise ValueError(
+            "Expected at least 2 `epochs`, of ADMM and of retraining. Received: "
+            "epochs=1"
+        )
+    if time_limit is not None and not goal.is_searched:
+        raise ValueError(
+            "Expected `time_limit` with `max_drop`, whose search it ends. Received: "
+            f"time_limit={time_limit}, {goal}"
+        )

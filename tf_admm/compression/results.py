@@ -1,0 +1,154 @@
+"""The files of a run: made, measured, chosen from, and written."""
+
+import os
+import shutil
+import tempfile
+
+from tf_admm import files
+from tf_admm.compression import copies
+from tf_admm.compression.report import CompressionReport
+from tf_admm.export.tflite.signature import Signature
+from tf_admm.reporting import DeploymentReport
+from tf_admm.reporting import page
+from tf_admm.reporting import variants
+from tf_admm.reporting.frontier import Point
+from tf_admm.reporting.judging import Judge
+from tf_admm.reporting.running import Runner
+from tf_admm.structure import kernels
+from tf_admm.structure import kinds
+from tf_admm.tables.summary import Summary
+
+#: What the metric may lose between the float32 file and the one to ship, where the
+#: goal is a size.
+OF_TYPES = 0.005
+
+
+def made(dense, model, data, objective, goal, family, run, bar):
+    """Measure the files of the result, and write all of it to the run's folder.
+
+    Args:
+        dense: the dense model, compiled.
+        model: the result.
+        data: a `batches.Data`.
+        objective, goal, family, run, bar: those of `stages.Stages`.
+
+    Returns:
+        A `CompressionReport`.
+    """
+    bar.say("making and measuring files")
+    with tempfile.TemporaryDirectory() as folder:
+        deployment = _deployment(dense, model, data, objective, goal, folder)
+        chosen = deployment.choice()
+        test = None
+        if data.test is not None:
+            paths = {"dense": deployment.variants[0].name, "chosen": chosen.name}
+            test = _tested(dense, data.test, objective.name, folder, paths)
+        written = _kept(folder, deployment, run)
+    report = CompressionReport(
+        goal=str(goal),
+        metric=objective.name,
+        dense=objective.dense,
+        unit=family.unit,
+        share=min((s["share"] for s in run.stages if s["meets"]), default=1.0),
+        stages=[
+            {key: value for key, value in stage.items() if key != "history"}
+            for stage in run.stages
+        ],
+        deployment=deployment,
+        files=written,
+        test=test,
+        minutes=bar.minutes,
+    )
+    if run.is_kept:
+        _write(report, model, run, objective, goal)
+    return report
+
+
+def _deployment(dense, model, data, objective, goal, folder):
+    """The files of the dense model and of the result, measured side by side."""
+    judge = Judge(dense, data.validation, objective.name, Signature(dense).batch)
+    signature = Signature(dense)
+    rows = signature.match(data.samples)
+    samples = signature.pack(rows)
+    wanted = variants.plans(dense, None, samples)
+    first = next(iter(wanted))
+    wanted = {first: wanted[first]}
+    wanted |= variants.plans(model, samples, samples, "pruned ")
+    made, failed = variants.written(wanted, folder, samples)
+    size = signature.batch or 1
+    variants.measure(made, [x[:size] for x in rows], judge)
+    found = [variant for variant, _ in made]
+    return DeploymentReport(
+        variants=found,
+        failed=failed,
+        summary=Summary(model),
+        prospects={k.path: kinds.prospect(k) for k in kernels.find(model)},
+        metric=judge.name,
+        better=objective.better,
+        max_drop=_allowed(found, objective, goal),
+        uses=variants.used(model, samples),
+        least_speed=goal.value if goal.name == "speed" else 0.0,
+    )
+
+
+def _allowed(found, objective, goal):
+    """What the file to ship may lose."""
+    if goal.is_searched:
+        return goal.value
+    pruned = [v.metric for v in found[1:] if v.dtype == "float32"]
+    drops = [objective.drop(value) for value in pruned]
+    return max(min(drops, default=0.0), 0.0) + OF_TYPES
+
+
+def _tested(dense, data, metric, folder, names):
+    """The metric on the test data, of files by their names."""
+    signature = Signature(dense)
+    judge = Judge(dense, data, metric, signature.batch)
+    values = {}
+    for key, name in names.items():
+        runner = Runner(os.path.join(folder, variants.file_name(name)), signature)
+        values[key] = judge.value(runner.answers(judge.outputs))
+    return values
+
+
+def _kept(folder, deployment, run):
+    """Move the files of the result to the run's folder."""
+    if not run.is_kept:
+        return {}
+    paths = {}
+    for variant in deployment.variants[1:]:
+        name = variants.file_name(variant.name)
+        paths[variant.name] = os.path.join(run.folder, name)
+        with files.replacing(paths[variant.name]) as temporary:
+            shutil.copy(os.path.join(folder, name), temporary)
+    return paths
+
+
+def _write(report, model, run, objective, goal):
+    copies.save(model, os.path.join(run.folder, "model.keras"))
+    tried = [stage for stage in run.stages if stage["metric"] is not None]
+    points = [Point("dense", 1.0, objective.dense, True)]
+    points += [
+        Point(f"{1 / s['share']:.3g}x", s["share"], s["metric"], s["meets"])
+        for s in tried
+    ]
+    best = [stage for stage in run.stages if stage["meets"]]
+    page.write(
+        os.path.join(run.folder, "report.html"),
+        model,
+        report.deployment,
+        history=_joined([stage["history"] for stage in best]) or None,
+        frontier=points,
+        frontier_unit=report.unit,
+        bound=objective.bound(goal.value) if goal.is_searched else None,
+    )
+    run.finish(report.record())
+
+
+def _joined(histories):
+    """One history of those that led to the result."""
+    joined = {}
+    for history in histories:
+        for name, values in history.items():
+            joined.setdefault(name, []).extend(values)
+    return joined

@@ -1,0 +1,113 @@
+"""The stages of a run: each goes on from the last solution to a smaller one."""
+
+import time
+
+from tf_admm.compression import families
+from tf_admm.compression import progress
+from tf_admm.compression import search
+from tf_admm.compression.copies import copied
+
+
+class Stages:
+    """Prunes a model in stages, until the goal is met as far as it can be.
+
+    Args:
+        model: a copy of the dense model, which may be changed.
+        goal: a `goals.Goal`.
+        family: a `families.Weights` or `families.Channels`.
+        trainer: a `training.Trainer`.
+        objective: a `judging.Objective`.
+        run: a `runs.Run`.
+        bar: a `progress.Bar`.
+    """
+
+    def __init__(self, model, goal, family, trainer, objective, run, bar):
+        self._model, self._goal, self._family = model, goal, family
+        self._trainer, self._objective = trainer, objective
+        self._run, self._bar = run, bar
+
+    def search(self):
+        """The smallest model within `max_drop`; the dense one if none is."""
+        best = self._run.best(self._model) or copied(self._model)
+        while (share := self._following()) is not None and self._bar.has_time():
+            left = progress.stages_left(
+                self._tried, self._family.factor, self._family.fineness
+            )
+            model = self._stage(copied(best), share, left)
+            if self._bar.is_over:
+                break
+            if model is not None and self._run.stages[-1]["meets"]:
+                best = model
+        return best
+
+    def reach(self, share):
+        """The model at one share, however good."""
+        if not self._run.stages:
+            model = self._stage(copied(self._model), share, 1)
+            if model is None:
+                raise ValueError(
+                    f"Expected a goal that can be met. Received: {self._goal}, and a "
+                    f"model that can't do with {share:.2%} of the {self._family.unit}"
+                )
+        return self._run.best(self._model)
+
+    @property
+    def _tried(self):
+        return [(stage["share"], stage["meets"]) for stage in self._run.stages]
+
+    @property
+    def _smallest(self):
+        return min((share for share, meets in self._tried if meets), default=1.0)
+
+    def _following(self):
+        return search.following(
+            self._tried, self._family.factor, self._family.fineness, families.LEAST
+        )
+
+    def _stage(self, model, share, left):
+        """Prune and judge. Returns what the next stage goes on from, or `None`."""
+        start, number = time.monotonic(), len(self._run.stages)
+        self._bar.stages(number, left, self._trainer.epochs)
+        self._bar.say(f"{times(share)} fewer {self._family.unit}")
+        try:
+            constraints = self._family.constraints(model, share)
+        except ValueError:
+            # So small a model can't be made.
+            self._note(share, None, False, start, {}, None)
+            return None
+        history = self._trainer.stage(
+            number, model, constraints, self._smallest / share, self._run.backups
+        )
+        if history is None:
+            return None
+        model = self._family.going_on(model)
+        self._trainer.compile(model)
+        value = self._objective.value(model)
+        meets = not self._goal.is_searched or (
+            self._objective.drop(value) <= self._goal.value
+        )
+        self._note(share, value, meets, start, history, model)
+        return model
+
+    def _note(self, share, value, meets, start, history, model):
+        seconds = time.monotonic() - start
+        self._bar.took(seconds)
+        stage = {"share": share, "metric": value, "meets": meets, "history": history}
+        self._run.save(stage | {"minutes": seconds / 60.0}, model)
+        if value is not None:
+            verdict = (
+                ""
+                if not self._goal.is_searched
+                else ", enough" * meets
+                or (", too low" if self._objective.better == "max" else ", too high")
+            )
+            self._bar.tell(
+                f"{times(share):>8} fewer {self._family.unit}: "
+                f"{self._objective.name} {value:.4f}{verdict}"
+                f" ({seconds / 60.0:.1f} min)"
+            )
+
+
+def times(share):
+    """`1/3` -> `3x`."""
+    return f"{1.0 / share:.3g}x"

@@ -1,0 +1,125 @@
+"""A stage of a run: ADMM to a smaller share, and retraining of what is kept."""
+
+import copy
+import os
+import warnings
+
+import keras
+
+from tf_admm.admm.callback import ADMMCallback
+from tf_admm.admm.model import ADMMModel
+from tf_admm.schedules import Cubic
+
+#: Steps of the optimizer in a stage, where no epochs are given; and epochs of it.
+STEPS, FEWEST, MOST = 6000, 4, 60
+#: Most of what a stage may begin with, over what it keeps as it ends.
+EXCESS = 30.0
+#: To what share the learning rate falls in ADMM; in retraining it falls to 0.
+DECAY = 0.1
+
+
+class Trainer:
+    """Trains a model as the user's own is compiled.
+
+    The optimizer is the model's, its learning rate on half a cosine.
+
+    Args:
+        model: a compiled Keras model.
+        data: a `batches.Data`.
+        epochs: int, of one stage, or `None` for what comes to 6,000 steps.
+        bar: a `progress.Bar`.
+
+    Attributes:
+        epochs: int, of one stage.
+    """
+
+    def __init__(self, model, data, epochs, bar):
+        self._config, self._data = model.get_compile_config(), data
+        self._bar = bar
+        self.epochs = epochs or min(max(-(-STEPS // data.steps), FEWEST), MOST)
+        self._first = max(1, round(2 * self.epochs / 3))
+
+    def compile(self, model, epochs=1, decay=DECAY):
+        """Compile as the user's model is, for so many epochs."""
+        options = keras.saving.deserialize_keras_object(copy.deepcopy(self._config))
+        options["optimizer"] = _scheduled(
+            keras.optimizers.get(options["optimizer"]),
+            epochs * self._data.steps,
+            decay,
+        )
+        if options["jit_compile"] == "auto" and not keras.distribution.list_devices(
+            "gpu"
+        ):
+            # On a CPU, XLA takes longer to compile than it saves.
+            options["jit_compile"] = False
+        model.compile(**options)
+
+    def stage(self, number, model, constraints, excess, folder):
+        """Prune a model in place. Killed, it goes on from its backups in `folder`.
+
+        Returns:
+            Dict of lists, the history of both phases; `None` if time is over before
+            the model is pruned and retrained.
+        """
+        kept = Cubic(min(EXCESS, excess))
+        admm = ADMMModel(model, constraints, kept=kept)
+        history = {}
+        for begin, end, decay in (
+            (0, self._first, DECAY),
+            (self._first, self.epochs, 0.0),
+        ):
+            if begin < end:
+                self.compile(admm, end - begin, decay)
+                logs = self._fit(number, admm, begin, end, folder)
+                for name, values in logs.items():
+                    history.setdefault(name, []).extend(map(float, values))
+                if self._bar.is_over:
+                    return None
+        return history
+
+    def _fit(self, number, admm, begin, end, folder):
+        train, order = self._data.train(number)
+        callbacks = [
+            ADMMCallback(self._first),
+            keras.callbacks.BackupAndRestore(
+                os.path.join(folder, f"until_{end}"),
+                double_checkpoint=True,
+                delete_checkpoint=False,
+            ),
+            self._bar.callback(),
+        ]
+        with warnings.catch_warnings():
+            # Whether it is good enough is measured.
+            warnings.filterwarnings("ignore", "ADMM has not settled")
+            warnings.filterwarnings("ignore", "The weights are far from Z")
+            warnings.filterwarnings("ignore", "`fit` ended in the ADMM phase")
+            fitted = admm.fit(
+                train,
+                epochs=end,
+                initial_epoch=begin,
+                shuffle=False,
+                verbose=0,
+                validation_data=self._data.validation,
+                callbacks=[*order, *callbacks],
+            )
+        return fitted.history
+
+
+def _scheduled(optimizer, steps, decay):
+    """A new optimizer, from the learning rate of this one down on half a cosine."""
+    first = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    schedule = keras.optimizers.schedules.CosineDecay(first, steps, decay)
+    config = _with_rate(
+        optimizer.get_config(), keras.saving.serialize_keras_object(schedule)
+    )
+    return type(optimizer).from_config(config)
+
+
+def _with_rate(config, schedule):
+    """The config with this learning rate, inner optimizers' too."""
+    if not isinstance(config, dict):
+        return config
+    config = {key: _with_rate(value, schedule) for key, value in config.items()}
+    if "learning_rate" in config:
+        config["learning_rate"] = schedule
+    return config
