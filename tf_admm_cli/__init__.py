@@ -1,0 +1,1 @@
+"""The command `tf-admm`, beside the library so that `--help` need not import it."""

@@ -1,0 +1,81 @@
+"""Models: what they need is imported, and they are loaded."""
+
+import contextlib
+import importlib
+import os
+import re
+import sys
+
+import keras
+
+from tf_admm_cli import problems
+from tf_admm_cli.problems import BadInput
+
+
+@contextlib.contextmanager
+def custom_objects(modules):
+    """Import modules; Keras knows their classes and functions while this lasts.
+
+    Raises:
+        BadInput: if one can't be imported.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    found = {}
+    for name in modules:
+        found.update(_defined(_imported(name)))
+    with keras.saving.custom_object_scope(found):
+        yield
+
+
+def _imported(name):
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # noqa: BLE001, whatever a module does
+        raise BadInput(
+            "--import",
+            "Expected modules that can be imported, from this folder or installed. "
+            f"Received: {name} ({problems.last_line(error)})",
+        ) from error
+
+
+def _defined(module):
+    """What a module, or a package, defines itself, registered or not."""
+    root = module.__name__.split(".")[0]
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if callable(value)
+        and str(getattr(value, "__module__", "")).split(".")[0] == root
+    }
+
+
+def load(path, seed=0):
+    """A model of a .keras file, the process seeded.
+
+    Raises:
+        BadInput: if it is no such file, or needs objects that Keras does not know.
+    """
+    keras.utils.set_random_seed(seed)
+    try:
+        return keras.saving.load_model(path)
+    except Exception as error:  # noqa: BLE001, whatever a broken file leads to
+        raise _bad(path, error) from error
+
+
+def _bad(path, error):
+    text = str(error)
+    found = re.search(r"Could not locate (?:class|function) '(\w+)'", text)
+    if found:
+        module = re.search(r"'module': '([\w.]+)'", text[found.start() :])
+        known = module and module[1] not in ("builtins", "__main__")
+        return BadInput(
+            "--import",
+            f"Expected the module that defines `{found[1]}`, which {path} needs. "
+            f"Received: none that does{f'; try --import={module[1]}' * bool(known)}",
+        )
+    return BadInput(
+        "MODEL",
+        f"Expected a .keras file of a model. Received: {path}, which Keras can't load "
+        f"({problems.last_line(error)})",
+    )

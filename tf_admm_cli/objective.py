@@ -1,0 +1,180 @@
+"""What a model is trained for and judged by."""
+
+import keras
+import numpy as np
+
+from tf_admm_cli import problems
+from tf_admm_cli.data import first
+from tf_admm_cli.data import given as arguments
+from tf_admm_cli.problems import BadInput
+
+#: Rows that tell what outputs are.
+ROWS = 64
+#: How far probabilities may be from a sum of 1, as in float16.
+SLACK = 1e-2
+SPARSE = "sparse_categorical_crossentropy"
+BINARY = "binary_crossentropy"
+
+
+def settle(model, part, spec, loss=None, metric=None):
+    """Compile a model that is not, or by `--loss`; check labels and the metric.
+
+    Args:
+        model: the Keras model, which is compiled in place.
+        part: data, of which the first rows are read, and all labels of arrays.
+        spec: its `Spec`.
+        loss, metric: names as Keras knows them, or `None`.
+
+    Raises:
+        BadInput: if the loss can't be told, labels are not of its kind, the metric is
+            not one that the model is compiled with, or Keras can't evaluate it.
+    """
+    if loss is not None or not model.compiled:
+        x, y = first(part, ROWS)
+        compile_by(model, loss or inferred(_outputs(model, x), y), metric)
+    if isinstance(part, tuple):
+        check_labels(part[1], model.loss, spec)
+    _check_metric(_trial(model, part), metric, model)
+
+
+def compile_by(model, loss, metric):
+    """Compile by a loss of this name, or of a pair with its own metric."""
+    name, own = loss if isinstance(loss, tuple) else (loss, None)
+    try:
+        function = keras.losses.get(name)
+    except ValueError as error:
+        raise BadInput("--loss", problems.gist(error)) from error
+    _check_name(metric)
+    metrics = [m for m in (metric or own,) if m and m != "loss"]
+    # XLA takes long to compile, and gains nothing where there is no GPU.
+    model.compile("adam", function, metrics=metrics, jit_compile=False)
+
+
+def _check_name(metric):
+    if metric in (None, "loss", "accuracy", "acc", "crossentropy", "ce"):
+        return
+    try:
+        keras.metrics.get(metric)
+    except ValueError as error:
+        raise BadInput(
+            "--metric", f"Expected a name that Keras knows. Received: {metric}"
+        ) from error
+
+
+def _outputs(model, x):
+    return keras.tree.map_structure(np.asarray, model.predict_on_batch(x))
+
+
+def inferred(outputs, y):
+    """A loss and a metric for what a model says of rows, and their labels."""
+    if not keras.tree.is_nested(outputs) and not keras.tree.is_nested(y):
+        classes, whole = outputs.shape[-1], np.all(y == np.round(y))
+        flat = y.ndim == 1 or y.shape[-1] == 1
+        if outputs.ndim == 2 and classes > 1 and flat and whole:
+            logits = not _are_shares(outputs, outputs.sum(axis=-1))
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
+            return loss, "accuracy"
+        if classes == 1 and set(np.unique(y)) <= {0, 1} and _are_shares(outputs, 1.0):
+            return BINARY, "accuracy"
+        if y.size == outputs.size:
+            return "mse", "mae"
+    raise BadInput(
+        "--loss",
+        "Expected the name of a Keras loss, or a compiled model, since the loss can't "
+        f"be told from labels of shape {keras.tree.map_structure(np.shape, y)} and "
+        f"outputs of {keras.tree.map_structure(np.shape, outputs)}. Received: neither",
+    )
+
+
+def _are_shares(outputs, sums):
+    """Whether outputs are probabilities."""
+    inside = np.all((outputs >= 0) & (outputs <= 1 + SLACK))
+    return bool(inside and np.all(np.abs(sums - 1) <= SLACK))
+
+
+def kind(loss):
+    """The name of a loss in lower case, such as `sparsecategoricalcrossentropy`."""
+    try:
+        found = keras.losses.get(loss)
+    except (TypeError, ValueError):
+        return ""
+    name = getattr(found, "__name__", type(found).__name__)
+    return name.lower().replace("_", "")
+
+
+def label_mode(model, spec, loss):
+    """What the labels of an image folder are to be."""
+    name = kind(loss or model.loss) if loss or model.compiled else ""
+    if name == "categoricalcrossentropy":
+        return "categorical"
+    return "binary" if spec.classes == 1 else "int"
+
+
+def check_labels(y, loss, spec, name="DATA"):
+    """Raise if labels are out of the range of a loss by classes."""
+    kinds = kind(loss), spec.classes
+    if keras.tree.is_nested(y) or keras.tree.is_nested(loss) or kinds[1] is None:
+        return
+    if kinds[0] == "sparsecategoricalcrossentropy":
+        _check_range(name, y, kinds[1] - 1, "whole numbers")
+        if np.any(y != np.round(y)):
+            raise BadInput(name, "Expected whole numbers as labels. Received: others")
+    elif kinds[0] == "binarycrossentropy":
+        _check_range(name, y, 1, "labels")
+    elif kinds[0] == "categoricalcrossentropy" and np.shape(y)[-1] != kinds[1]:
+        raise BadInput(
+            name,
+            f"Expected one-hot labels for {kinds[1]} classes. Received: labels of "
+            f"shape {np.shape(y)}; --loss={SPARSE} takes numbers of classes",
+        )
+
+
+def _check_range(name, y, most, what):
+    if np.min(y) < 0 or np.max(y) > most:
+        raise BadInput(
+            name,
+            f"Expected {what} from 0 to {most} as labels. Received: labels from "
+            f"{np.min(y):g} to {np.max(y):g}",
+        )
+
+
+def _trial(model, part):
+    """The metrics of a few rows."""
+    rows = getattr(model, "inputs", None) and model.inputs[0].shape[0] or 2
+    x, y = first(part, rows)
+    try:
+        return model.evaluate(x, y, batch_size=rows, verbose=0, return_dict=True)
+    except Exception as error:  # noqa: BLE001, whatever does not fit Keras
+        raise BadInput(
+            "DATA",
+            "Expected data that Keras can evaluate the model on. Received: data on "
+            f"which it fails ({problems.last_line(error)})",
+        ) from error
+
+
+def _check_metric(found, metric, model):
+    if metric is not None and metric not in found:
+        raise BadInput(
+            "--metric",
+            f"Expected one that the model is compiled with: {', '.join(found)}. "
+            f"Received: {metric}",
+        )
+
+
+def evaluated(model, part):
+    """All metrics, as floats."""
+    found = model.evaluate(**arguments(part), verbose=0, return_dict=True)
+    return {name: float(value) for name, value in found.items()}
+
+
+def headline(metrics, metric=None):
+    """The name and the value of the metric that counts."""
+    names = [name for name in metrics if name != "loss"] or ["loss"]
+    name = metric or names[0]
+    return name, metrics[name]
+
+
+def title(loss):
+    """The name of a loss, for a person."""
+    found = keras.losses.get(loss)
+    return getattr(found, "__name__", None) or found.name
