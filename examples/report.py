@@ -1,6 +1,7 @@
 """What a pruned model comes to as each of several files, measured.
 
-python report.py --model_path=sparse.keras --dataset=mnist --html_path=report.html
+python report.py --model_path=sparse.keras --dataset=mnist --html_path=report.html \
+    --history_path=history.csv
 """
 
 import keras
@@ -14,6 +15,12 @@ FLAGS = flags.FLAGS
 common.define_data_flags()
 flags.DEFINE_string("model_path", "sparse.keras", "The pruned model.")
 flags.DEFINE_string("html_path", None, "Where the page goes.")
+flags.DEFINE_string(
+    "history_path", None, "CSV of the training, as `prune_admm.py` writes it."
+)
+flags.DEFINE_float(
+    "max_drop", 0.005, "What the metric of the file to ship may lose.", lower_bound=0.0
+)
 flags.DEFINE_integer("representative", 200, "Training images for int8.", lower_bound=1)
 
 
@@ -25,6 +32,8 @@ def main(_):
         data=data.test,
         representative=data.train[0][: FLAGS.representative],
         html=FLAGS.html_path,
+        history=FLAGS.history_path,
+        max_drop=FLAGS.max_drop,
     )
 
 

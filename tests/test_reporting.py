@@ -1,17 +1,22 @@
 """The report: what it says is what is there."""
 
 import os
+import re
 
 import keras
 import numpy as np
 import pytest
 import test_shrinking
 import test_tfmot
+from pages import Page
 
 import tf_admm
 from tf_admm import export
 from tf_admm.structure import kernels
 from tf_admm.structure import kinds
+
+#: What a page must not hold, as it would be asked for.
+ASKING = {"script", "link", "iframe", "img", "object", "embed", "base", "form"}
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +94,48 @@ def test_files_that_can_not_be_made(capsys):
     assert set(report.failed) == {"int8", "shrunk int8"}
     assert "loops" in report.failed["int8"]
     assert "int8:" in capsys.readouterr().out
+
+
+def test_the_page_is_self_contained(made):
+    report, _, _, path = made
+    found = Page(path)
+    assert not ASKING & set(found.tags)
+    assert all(a.startswith(("#", "data:image/png;base64,")) for a in found.addresses)
+    assert "http" not in found.text and "@import" not in found.text
+    assert len(found.pictures) == len(set(found.pictures)) == 2 + 4
+    assert os.listdir(path.parent) == ["report.html"]
+    for v in report.variants:
+        assert f"{v.bytes:,}" in found.data
+
+
+def test_what_is_referred_to_is_there_once(made):
+    """Markers and clips of one picture are not those of another."""
+    text = made[3].read_text()
+    ids = re.findall(r'\sid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:xlink:href="|url\()#([^")]+)', text)) <= set(ids)
+
+
+def test_the_headline_has_the_numbers_of_the_file_to_ship(made):
+    report, _, _, path = made
+    chosen, dense = report.choice(), report.variants[0]
+    good = [v for v in report.variants if v.metric >= dense.metric - 0.005]
+    assert chosen.bytes == min(v.bytes for v in good)
+    assert report.headline in Page(path).data
+    assert f"{chosen.bytes:,} bytes" in report.headline
+    factor = re.search(r"([\d.]+) times smaller", report.headline)[1]
+    assert float(factor) == pytest.approx(dense.bytes / chosen.bytes, rel=0.05)
+
+
+def test_what_pictures_say_adds_up(made):
+    """Bytes and multiplications by hand, as above."""
+    report, model, _, path = made
+    kernels = [w for w in model.get_weights() if w.ndim > 1]
+    total, kept = (sum(4 * f(w) for w in kernels) for f in (np.size, np.count_nonzero))
+    dense = report.variants[0]
+    first, second = Page(path).pictures[:2]
+    assert f"{total:,} in all, {kept:,} of them" in first
+    assert f"{dense.macs:,} in all, {dense.macs_left:,} of them" in second
 
 
 def test_without_data_or_page(capsys):

@@ -45,7 +45,7 @@ def rows(report):
     names = {row.name for row in large}
     rest = [row for row in every if row.name not in names]
     shown = [row for row in every if row.name in names]
-    return shown + [_total(f"the other {len(rest)}", rest)] * bool(rest)
+    return shown + [_total(f"the other {len(rest)} kernels", rest)] * bool(rest)
 
 
 def _row(row, uses):
@@ -80,7 +80,7 @@ def _picture(title, values):
     with svg.style():
         figure, axes = svg.figure(height)
         figure.set_layout_engine("none")
-        axes.set_position([0.01, 28 / height, 0.98, (ROW * len(values)) / height])
+        axes.set_position([0.01, 28 / height, 0.94, (ROW * len(values)) / height])
         _draw(axes, values)
         figure.text(0.01, 1 - 14 / height, title, size=12, color=svg.INK)
         figure.legend(
@@ -115,9 +115,9 @@ def _draw(axes, values):
         text = f"{left:,} of {most:,}"
         axes.text(largest, place - 0.25, text, va="bottom", ha="right", color=svg.MUTED)
     axes.set(xlim=(0, largest), ylim=(len(values) - 0.7, -0.8), yticks=[])
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(3))
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
     axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
-    axes.grid(True, axis="x")
+    axes.grid(False)
 
 
 def short(path):

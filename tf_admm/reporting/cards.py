@@ -29,8 +29,8 @@ def cards(report):
         Card(
             "speed",
             words.faster(chosen.speedup),
-            f"{dense.milliseconds:.3f} \u2192 {chosen.milliseconds:.3f} ms for one "
-            "sample, one thread",
+            f"{words.milliseconds(dense.milliseconds)} \u2192 "
+            f"{words.milliseconds(chosen.milliseconds)} ms for one sample, one thread",
         ),
         _metric(report, dense, chosen),
         _multiplications(dense, chosen),

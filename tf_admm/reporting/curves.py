@@ -108,10 +108,10 @@ def _from_zero(axes, values):
 
 
 def _share(axes, values):
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import PercentFormatter
 
     _any(axes, values)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _=None: f"{100 * y:g} %"))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
 
 
 def _share_from_zero(axes, values):

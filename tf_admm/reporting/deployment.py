@@ -85,7 +85,7 @@ class DeploymentReport(Printed):
             f"{variant.gzip_bytes:,}",
             "-" if variant.macs is None else f"{variant.macs:,}",
             "-" if variant.macs_left is None else f"{variant.macs_left:,}",
-            f"{variant.milliseconds:.3f}",
+            words.milliseconds(variant.milliseconds),
             f"{variant.speedup:.2f}x",
             words.value(variant.metric, self.metric),
             variant.note,

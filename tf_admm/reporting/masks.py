@@ -11,6 +11,10 @@ SHOWN = 24
 PIXELS = 160
 #: Shades of a picture of a mask, which keep it small.
 SHADES = 8
+#: Where in the picture the two parts are, which takes long to find out.
+LEFT, RIGHT = (0.14, 0.23, 0.33, 0.65), (0.65, 0.23, 0.34, 0.65)
+#: How much of its colour the emptiest tile has that is not empty.
+FAINT = 0.3
 #: Its colour, which can be seen on a light and on a dark page.
 COLOR = (0.22, 0.49, 0.92)
 
@@ -29,6 +33,9 @@ def _picture(kernel):
     w = np.array(kernel.canonical(kernel.variable)).astype("float32")
     mask = w.reshape(-1, w.shape[-1]) != 0
     figure, (left, right) = svg.figure(190, ncols=2)
+    figure.set_layout_engine("none")
+    left.set_position(LEFT)
+    right.set_position(RIGHT)
     _histogram(left, w[np.isfinite(w) & (w != 0)])
     _places(right, mask)
     return svg.picture(
@@ -55,7 +62,10 @@ def _places(axes, mask):
 
     shade = np.ceil(SHADES * shrunk(mask)) / SHADES
     image = np.empty((*shade.shape, 4))
-    image[..., :3], image[..., 3] = COLOR, shade
+    image[..., :3], image[..., 3] = (
+        COLOR,
+        np.where(shade, FAINT + (1 - FAINT) * shade, 0),
+    )
     rows, columns = mask.shape
     extent = (0, columns, rows, 0)
     axes.imshow(image, aspect="auto", extent=extent, interpolation="none")

@@ -66,9 +66,7 @@ def _axes(axes, points, unit, metric):
     axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     axes.set_xlabel(f"{unit} (logarithmic)")
     if words.is_share(metric):
-        axes.yaxis.set_major_formatter(
-            ticker.FuncFormatter(lambda y, _: f"{100 * y:g} %")
-        )
+        axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0, symbol=" %"))
     axes.set_title(metric or "metric")
 
 

@@ -152,8 +152,8 @@ def macs(model, samples, zeros):
     except ValueError:
         return None
     return sum(
-        counts.get(id(kernel.variable), 0)
-        * (kernel.size if zeros else np.count_nonzero(np.array(kernel.variable)))
+        int(counts.get(id(kernel.variable), 0))
+        * (kernel.size if zeros else int(np.count_nonzero(np.array(kernel.variable))))
         for kernel in kernels.find(model)
     )
 

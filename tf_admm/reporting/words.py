@@ -8,6 +8,11 @@ def value(number, metric):
     return f"{100 * number:.2f} %" if is_share(metric) else f"{number:.4g}"
 
 
+def milliseconds(number):
+    """`"12.345"`, `"0.00151"`: three digits at the least."""
+    return f"{number:.3f}" if number >= 1 else f"{number:.3g}"
+
+
 def is_share(metric):
     """Whether values of a metric are read as per cent."""
     return (metric or "").endswith(("acc", "accuracy"))
