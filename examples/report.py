@@ -1,7 +1,8 @@
 """What a pruned model comes to as each of several files, measured.
 
-python report.py --model_path=sparse.keras --dataset=mnist --html_path=report.html \
-    --history_path=history.csv
+python report.py --model_path=sparse.keras --dataset=mnist --html_path=report.html
+
+The page has the training in it, too, with --history_path=history.csv.
 """
 
 import keras
