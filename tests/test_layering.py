@@ -39,6 +39,7 @@ LITERT = ("export", "reporting")
 QUARANTINED = ("tensorflow_model_optimization", "tf_keras", "ai_edge_litert")
 #: Private names of Keras that there is no public name for, and where each is used.
 PRIVATE = {
+    "_compile_config": "compression/training.py",
     "_initial_epoch": "admm/model.py",
     "_inbound_nodes": "structure/tracing.py",
     "_layers": "structure/kernels.py",

@@ -88,7 +88,7 @@ def of(data, validation, test, batch_size, seed):
     Raises:
         TypeError, ValueError: if they are not that.
     """
-    if not isinstance(data, tuple):
+    if not isinstance(data, tuple | list | dict | np.ndarray):
         return _of_dataset(data, validation, test, batch_size)
     data = _arrays("data", data)
     if validation is None:

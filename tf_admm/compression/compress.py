@@ -116,9 +116,9 @@ def compress(
     given = batches.of(data, validation_data, test_data, batch_size, seed)
     bar = Bar(time_limit, verbose)
     trainer = Trainer(model, given, epochs, bar)
-    objective = Objective(model, given.validation, metric, mode)
     dense = copied(model)
     trainer.compile(dense)
+    objective = Objective(dense, given.validation, metric, mode)
     key = runs.fingerprint(
         model, given, goal=goal, structure=structure, epochs=epochs, metric=metric
     )

@@ -14,12 +14,13 @@ class Weights:
     """Single weights; kernels compete for what is kept, by what the loss would miss.
 
     Attributes:
-        unit: what a share is a share of.
+        noun, unit: what a share is a share of, and as a share is worded.
         factor, fineness: of `search.following`.
         total: what there is of the unit; only shares of it count here.
     """
 
-    unit, factor, fineness = "weights kept", 4.0, 1.2
+    noun, unit = "weights", "weights kept"
+    factor, fineness = 4.0, 1.2
     total = 1.0
 
     def __init__(self, model, samples):
@@ -41,7 +42,8 @@ class Weights:
 class Channels:
     """Whole channels, the same share of each group; what is left is made smaller."""
 
-    unit, factor, fineness = "multiplications left", 2.0, 1.1
+    noun, unit = "multiplications", "multiplications left"
+    factor, fineness = 2.0, 1.1
 
     def __init__(self, model, samples):
         self._samples = samples

@@ -3,6 +3,7 @@
 import os
 import statistics
 import tempfile
+import warnings
 
 from tf_admm.compression import families
 from tf_admm.compression import search
@@ -47,13 +48,16 @@ def share(model, copied, family, goal, samples):
     if found is None:
         raise ValueError(
             f"Expected a goal that can be met. Received: {goal}, which no file meets, "
-            f"however few {family.unit}"
+            f"however few {family.noun}"
         )
     return found
 
 
 def _written(model, path, **options):
-    to_tflite(model, path, **options)
+    with warnings.catch_warnings():
+        # Of a dense file where the sparse one is no smaller.
+        warnings.simplefilter("ignore", UserWarning)
+        to_tflite(model, path, **options)
     return Runner(path, Signature(model))
 
 

@@ -21,7 +21,7 @@ class CompressionReport(Printed):
         goal: what was asked, such as `"max_drop=0.005"`.
         metric: the name of the metric that decided, on the validation data.
         dense: its value for the dense model.
-        unit: what shares are of, `"weights kept"` or `"multiplications left"`.
+        noun: what shares are of, `"weights"` or `"multiplications"`.
         share: of the result, in (0, 1].
         stages: list of dicts: `share`, `metric`, `meets`, `minutes`.
         deployment: the `DeploymentReport` of the files; the first is the dense model's.
@@ -33,7 +33,7 @@ class CompressionReport(Printed):
     goal: str
     metric: str
     dense: float
-    unit: str
+    noun: str
     share: float
     stages: list
     deployment: DeploymentReport
@@ -49,10 +49,13 @@ class CompressionReport(Printed):
     @property
     def headline(self) -> str:
         """What was gained, at what cost, and which file to ship."""
-        gained = "Nothing could be pruned within the goal."
-        if self.share < 1.0:
-            gained = f"{times(self.share)} fewer {self.unit} ({self.goal})."
-        return f"{gained} {self.deployment.headline}{self._tested()}"
+        parts = (self._gained(), self.deployment.headline, self._tested())
+        return " ".join(part for part in parts if part)
+
+    def _gained(self):
+        if self.share == 1.0:
+            return f"Nothing could be pruned ({self.goal})."
+        return f"{times(self.share)} fewer {self.noun} ({self.goal})."
 
     def _tested(self):
         if self.test is None:
@@ -60,7 +63,7 @@ class CompressionReport(Printed):
         chosen, dense = (
             words.value(self.test[key], self.metric) for key in ("chosen", "dense")
         )
-        return f" On the test data {self.metric} is {chosen} against {dense}."
+        return f"On the test data {self.metric} is {chosen} against {dense}."
 
     def record(self) -> dict:
         """All of it as JSON has it."""
@@ -69,7 +72,7 @@ class CompressionReport(Printed):
             "goal": self.goal,
             "metric": self.metric,
             "dense": self.dense,
-            "unit": self.unit,
+            "noun": self.noun,
             "share": self.share,
             "stages": self.stages,
             "chosen": self.chosen.name,
@@ -81,11 +84,12 @@ class CompressionReport(Printed):
         }
 
     def __rich__(self):
-        return Group(self._stages(), self.deployment.files_table(), self.headline)
+        lines = [line for line in (self._gained(), self._tested()) if line]
+        return Group(self._stages(), self.deployment.files_table(), *lines)
 
     def _stages(self):
         table = Table(
-            f"fewer {self.unit}",
+            f"fewer {self.noun}",
             title="Tried, on the validation data",
             box=box.SIMPLE_HEAD,
             pad_edge=False,

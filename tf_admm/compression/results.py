@@ -48,7 +48,7 @@ def made(dense, model, data, objective, goal, family, run, bar):
         goal=str(goal),
         metric=objective.name,
         dense=objective.dense,
-        unit=family.unit,
+        noun=family.noun,
         share=min((s["share"] for s in run.stages if s["meets"]), default=1.0),
         stages=[
             {key: value for key, value in stage.items() if key != "history"}
@@ -60,7 +60,7 @@ def made(dense, model, data, objective, goal, family, run, bar):
         minutes=bar.minutes,
     )
     if run.is_kept:
-        _write(report, model, run, objective, goal)
+        _write(report, model, run, objective, goal, family)
     return report
 
 
@@ -124,7 +124,7 @@ def _kept(folder, deployment, run):
     return paths
 
 
-def _write(report, model, run, objective, goal):
+def _write(report, model, run, objective, goal, family):
     copies.save(model, os.path.join(run.folder, "model.keras"))
     tried = [stage for stage in run.stages if stage["metric"] is not None]
     points = [Point("dense", 1.0, objective.dense, True)]
@@ -139,8 +139,9 @@ def _write(report, model, run, objective, goal):
         report.deployment,
         history=_joined([stage["history"] for stage in best]) or None,
         frontier=points,
-        frontier_unit=report.unit,
+        frontier_unit=family.unit,
         bound=objective.bound(goal.value) if goal.is_searched else None,
+        headline=report.headline,
     )
     run.finish(report.record())
 

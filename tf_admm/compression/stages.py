@@ -43,11 +43,13 @@ class Stages:
     def reach(self, share):
         """The model at one share, however good."""
         if not self._run.stages:
-            model = self._stage(copied(self._model), share, 1)
+            model = None
+            if share >= families.LEAST:
+                model = self._stage(copied(self._model), share, 1)
             if model is None:
                 raise ValueError(
                     f"Expected a goal that can be met. Received: {self._goal}, and a "
-                    f"model that can't do with {share:.2%} of the {self._family.unit}"
+                    f"model that can't do with {share:.2%} of the {self._family.noun}"
                 )
         return self._run.best(self._model)
 
@@ -68,7 +70,7 @@ class Stages:
         """Prune and judge. Returns what the next stage goes on from, or `None`."""
         start, number = time.monotonic(), len(self._run.stages)
         self._bar.stages(number, left, self._trainer.epochs)
-        self._bar.say(f"{times(share)} fewer {self._family.unit}")
+        self._bar.say(f"{times(share)} fewer {self._family.noun}")
         try:
             constraints = self._family.constraints(model, share)
         except ValueError:
@@ -102,7 +104,7 @@ class Stages:
                 or (", too low" if self._objective.better == "max" else ", too high")
             )
             self._bar.tell(
-                f"{times(share):>8} fewer {self._family.unit}: "
+                f"{times(share):>8} fewer {self._family.noun}: "
                 f"{self._objective.name} {value:.4f}{verdict}"
                 f" ({seconds / 60.0:.1f} min)"
             )

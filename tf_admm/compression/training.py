@@ -1,6 +1,5 @@
 """A stage of a run: ADMM to a smaller share, and retraining of what is kept."""
 
-import copy
 import os
 import warnings
 
@@ -34,14 +33,15 @@ class Trainer:
     """
 
     def __init__(self, model, data, epochs, bar):
-        self._config, self._data = model.get_compile_config(), data
+        # Of losses and metrics that no file could say, the objects themselves.
+        self._config, self._data = dict(model._compile_config.config), data
         self._bar = bar
         self.epochs = epochs or min(max(-(-STEPS // data.steps), FEWEST), MOST)
         self._first = max(1, round(2 * self.epochs / 3))
 
     def compile(self, model, epochs=1, decay=DECAY):
         """Compile as the user's model is, for so many epochs."""
-        options = keras.saving.deserialize_keras_object(copy.deepcopy(self._config))
+        options = dict(self._config)
         options["optimizer"] = _scheduled(
             keras.optimizers.get(options["optimizer"]),
             epochs * self._data.steps,

@@ -60,6 +60,7 @@ def write(
     frontier=None,
     frontier_unit="weights kept",
     bound=None,
+    headline=None,
 ):
     """Write the page, in place of what was there.
 
@@ -72,10 +73,12 @@ def write(
             size 1.0 is the dense model.
         frontier_unit: what the size of a point is a share of.
         bound: the metric that the points were to meet, or `None`.
+        headline: what the page begins with; the report's own by default.
     """
     text = _template().render(
         model=model.name,
         report=report,
+        headline=headline or report.headline,
         chosen=report.choice(),
         files=_files(report),
         turns=variants.TURNS,

@@ -1,0 +1,297 @@
+"""One call, from a trained model to the file to ship."""
+
+import html
+import json
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+
+import tf_admm
+from tf_admm.compression import batches
+from tf_admm.compression import search
+
+slow = pytest.mark.slow
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(400, 12)).astype("float32")
+#: Three classes that some of the inputs tell apart.
+LABELS = np.argmax(X[:, :3] + 0.3 * X[:, 3:6], axis=1)
+TARGETS = (X @ RNG.normal(size=(12, 2))).astype("float32")
+
+
+def classifier(**kwargs):
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((12,)), keras.layers.Dense(32, "relu", name="hidden")]
+    model = keras.Sequential([*layers, keras.layers.Dense(3, name="head")])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    options = {"metrics": ["accuracy"], "jit_compile": False} | kwargs
+    model.compile(keras.optimizers.Adam(0.01), loss, **options)
+    model.fit(X, LABELS, epochs=10, verbose=0)
+    return model
+
+
+def compressed(model, data=(X, LABELS), **kwargs):
+    options = {"epochs": 3, "verbose": 0} | kwargs
+    return tf_admm.compress(model, data, **options)
+
+
+def zeros(model):
+    kernels = [layer.kernel for layer in model.layers if hasattr(layer, "kernel")]
+    total = sum(int(np.prod(w.shape)) for w in kernels)
+    return sum(int(np.sum(np.array(w) == 0)) for w in kernels), total
+
+
+# The search.
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    threshold=st.floats(2e-4, 1.0),
+    factor=st.floats(1.5, 8.0),
+    fineness=st.floats(1.05, 1.5),
+)
+def test_the_search_ends_near_the_smallest_that_does(threshold, factor, fineness):
+    tried = []
+    while (share := search.following(tried, factor, fineness, 1e-4)) is not None:
+        assert 1e-4 <= share < 1.0 and share not in [s for s, _ in tried]
+        tried.append((share, share >= threshold))
+        assert len(tried) < 60
+    smallest = min((s for s, meets in tried if meets), default=1.0)
+    assert threshold <= smallest <= threshold * fineness * (1 + 1e-9)
+
+
+@settings(deadline=None, max_examples=200)
+@given(threshold=st.floats(1e-5, 1.5), fineness=st.floats(1.05, 1.5))
+def test_the_largest_that_does(threshold, fineness):
+    found = search.largest(lambda share: share <= threshold, 2.0, fineness, 1e-4)
+    if threshold >= 1.0:
+        assert found == 1.0
+    elif threshold < 1e-4:
+        assert found is None
+    else:
+        assert threshold / fineness * (1 - 1e-9) <= found <= threshold
+
+
+# The data.
+
+
+def test_rows_are_in_an_order_of_seed_and_epoch_as_fit_sees_them():
+    seen = []
+
+    class Noting(keras.Model):
+        def train_step(self, data):
+            seen.extend(np.array(data[0]).ravel().tolist())
+            return {"loss": 0.0}
+
+    rows = np.arange(10.0)[:, None]
+    train, order = batches.of((rows, rows), (rows, rows), None, 3, 7).train(2)
+    model = Noting()
+    model.compile(run_eagerly=True)
+    model.fit(train, initial_epoch=1, epochs=3, shuffle=False, callbacks=order)
+    expected = [np.random.default_rng([9, epoch]).permutation(10) for epoch in (1, 2)]
+    assert seen == np.concatenate(expected).tolist()
+
+
+def test_what_is_set_aside_is_a_tenth_of_the_rows_and_not_trained_on():
+    data = ({"a": np.arange(50), "b": np.arange(50) * 2}, np.arange(50))
+    divided = batches.of(data, None, None, 8, 0)
+    train, _ = divided.train(0)
+    trained = np.concatenate([y for _, y in train])
+    aside = divided.validation[1]
+    assert len(aside) == 5 and sorted([*trained, *aside]) == list(range(50))
+    for x, y in [*train, divided.validation]:
+        assert np.array_equal(x["a"], y) and np.array_equal(x["b"], 2 * y)
+
+
+# What comes out.
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return classifier()
+
+
+@pytest.fixture(scope="module")
+def searched(trained, tmp_path_factory):
+    model, output = trained, tmp_path_factory.mktemp("out") / "run"
+    before = [np.array(v) for v in model.variables]
+    small, report = compressed(
+        model, max_drop=0.1, epochs=2, test_data=(X[:100], LABELS[:100]), output=output
+    )
+    return model, before, small, report, output
+
+
+def test_the_model_that_is_given_is_left_as_it_is(searched):
+    model, before, *_ = searched
+    for variable, old in zip(model.variables, before, strict=True):
+        assert np.array_equal(np.array(variable), old)
+
+
+def test_what_is_named_is_the_smallest_that_was_good_enough(searched):
+    _, _, small, report, _ = searched
+    good = [s for s in report.stages if s["meets"]]
+    assert report.share == min(s["share"] for s in good) < 1.0
+    for stage in report.stages:
+        assert stage["meets"] == (report.dense - stage["metric"] <= 0.1)
+    # The kernels have 12 * 32 + 32 * 3 weights; dead units are gone already.
+    kept = zeros(small)[1] - zeros(small)[0]
+    assert kept <= round(report.share * 480)
+    dense, *others = report.deployment.variants
+    enough = [v.bytes for v in others if dense.metric - v.metric <= 0.1]
+    assert report.chosen.bytes == min([dense.bytes, *enough])
+
+
+def test_files_are_as_the_report_has_them(searched):
+    from ai_edge_litert.interpreter import Interpreter
+
+    model, _, small, report, output = searched
+    record = json.loads((output / "result.json").read_text())
+    assert record["headline"] == report.headline
+    page = html.unescape((output / "report.html").read_text())
+    assert report.headline in page
+    names = {pathlib.Path(path).name for path in report.files.values()}
+    expected = names | {"model.keras", "report.html", "result.json"}
+    assert {path.name for path in output.iterdir()} == expected
+    for variant in report.deployment.variants[1:]:
+        size = pathlib.Path(report.files[variant.name]).stat().st_size
+        assert size == variant.bytes
+    run = Interpreter(report.files[report.chosen.name]).get_signature_runner()
+    (name,) = run.get_input_details()
+    scores = [next(iter(run(**{name: x[None]}).values()))[0] for x in X[:100]]
+    accuracy = np.mean(np.argmax(scores, axis=1) == LABELS[:100])
+    assert report.test["chosen"] == pytest.approx(accuracy, abs=1e-6)
+    loaded = keras.saving.load_model(output / "model.keras")
+    expected = keras.ops.convert_to_numpy(small(X[:8]))
+    assert np.array_equal(keras.ops.convert_to_numpy(loaded(X[:8])), expected)
+
+
+def test_a_run_that_is_done_is_not_run_again(searched):
+    model, *_, output = searched
+    before = {path: path.stat().st_mtime_ns for path in output.iterdir()}
+    with pytest.raises(ValueError, match="which holds a run that is done"):
+        compressed(model, output=output)
+    assert before == {path: path.stat().st_mtime_ns for path in output.iterdir()}
+
+
+@slow
+def test_a_loss_may_rise_by_a_share_of_itself():
+    """A regression, by a loss and a metric that no file could say."""
+
+    def error(y, p):
+        return keras.ops.mean(keras.ops.square(y - p), axis=-1)
+
+    model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(2)])
+    model.compile(keras.optimizers.Adam(0.03), error, metrics=[error])
+    model.compile(keras.optimizers.Adam(0.03), error, jit_compile=False)
+    model.fit(X, TARGETS, epochs=20, verbose=0)
+    _, report = compressed(model, (X, TARGETS), max_drop=0.5, epochs=2)
+    assert report.metric == "loss" and report.deployment.better == "min"
+    for stage in report.stages:
+        assert stage["meets"] == (stage["metric"] <= 1.5 * report.dense)
+
+
+def two_inputs():
+    a, b = keras.Input((8,), name="a"), keras.Input((8, 8, 1), name="b")
+    y = keras.layers.Conv2D(12, 3, activation="relu")(b)
+    y = keras.layers.Conv2D(12, 3, activation="relu")(y)
+    y = keras.layers.GlobalAveragePooling2D()(y)
+    y = keras.layers.Concatenate()([keras.layers.Dense(12, "relu")(a), y])
+    model = keras.Model([a, b], keras.layers.Dense(1)(y))
+    model.compile("adam", "mse", metrics=["mae"], jit_compile=False)
+    return model
+
+
+def test_half_of_the_multiplications_of_two_inputs():
+    model, n = two_inputs(), 64
+    x = {"a": RNG.normal(size=(n, 8)), "b": RNG.normal(size=(n, 8, 8, 1))}
+    data = ({k: v.astype("float32") for k, v in x.items()}, np.ones((n, 1), "float32"))
+    small, report = compressed(model, data, macs=0.5)
+    # 36 places of the first convolution, 16 of the second, and three dense kernels.
+    macs = 36 * 9 * 12 + 16 * 9 * 144 + 8 * 12 + 24
+    assert report.deployment.variants[0].macs == macs
+    assert all(v.macs <= 0.5 * macs for v in report.deployment.variants[1:])
+    assert small.count_params() < model.count_params()
+    assert report.share == 0.5 and len(report.stages) == 1
+
+
+@pytest.mark.parametrize(
+    "goal", [{"ratio": 4.0}, pytest.param({"bytes": 2500}, marks=slow)]
+)
+def test_a_size_is_met(trained, goal):
+    small, report = compressed(trained, **goal, epochs=2)
+    dense, *others = report.deployment.variants
+    if "ratio" in goal:
+        assert zeros(small)[1] - zeros(small)[0] <= 480 // 4
+    else:
+        assert report.chosen.bytes <= 2500 < dense.bytes
+    assert report.share < 1.0
+
+
+@slow
+def test_a_speed_is_met():
+    model = keras.Sequential(
+        [keras.Input((24, 24, 8))]
+        + [keras.layers.Conv2D(64, 3, activation="relu") for _ in range(3)]
+        + [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+    )
+    model.compile("adam", "mse", jit_compile=False)
+    x, y = RNG.normal(size=(64, 24, 24, 8)).astype("float32"), np.zeros((64, 2))
+    _, report = compressed(model, (x, y), speed=2.0, epochs=2)
+    assert report.chosen.speedup >= 2.0
+
+
+def test_nothing_is_tried_that_takes_longer_than_there_is(trained):
+    model = trained
+    small, report = compressed(model, time_limit=1e-6)
+    assert report.share == 1.0 and "Nothing could be pruned" in report.headline
+    assert np.array_equal(small.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+# Wrong arguments.
+
+
+@pytest.mark.parametrize(
+    "kwargs, error, message",
+    [
+        ({"max_drop": 0.1, "ratio": 2}, ValueError, "one of `max_drop`, `ratio`"),
+        ({"max_drop": -0.1}, ValueError, "0.0 or more"),
+        ({"max_drop": "0.1"}, TypeError, "`max_drop` to be a number"),
+        ({"ratio": 0.5}, ValueError, "1.0 or more, weights"),
+        ({"speed": float("nan")}, ValueError, "times as fast"),
+        ({"macs": 0}, ValueError, "a positive number, of multiplications"),
+        ({"bytes": -1}, ValueError, "a positive number, of the file"),
+        ({"structure": "blocks"}, ValueError, "`structure`"),
+        ({"structure": "weights", "speed": 2}, ValueError, "'channels' with speed=2"),
+        ({"structure": "channels", "ratio": 2}, ValueError, "Expected `macs`"),
+        ({"epochs": 1}, ValueError, "at least 2 `epochs`"),
+        ({"epochs": 2.5}, TypeError, "`epochs` to be an integer"),
+        ({"batch_size": 0}, ValueError, "`batch_size` to be positive"),
+        ({"time_limit": 1, "ratio": 2}, ValueError, "`time_limit` with `max_drop`"),
+        ({"metric": "f1"}, ValueError, "one that the model is compiled with"),
+        ({"mode": "up"}, ValueError, "Invalid value for argument `mode`"),
+        ({"data": X}, TypeError, "a tuple of arrays"),
+        ({"data": (X, LABELS[:9])}, ValueError, "as many rows"),
+        ({"data": (X[:, :5], LABELS)}, ValueError, "Keras can evaluate the model"),
+        ({"data": (X, np.full(400, 7))}, ValueError, "Keras can evaluate|a number"),
+        ({"data": (X[:4], LABELS[:4])}, ValueError, "enough rows"),
+        ({"validation_data": X}, TypeError, "`validation_data` to be a tuple"),
+        ({"test_data": X}, TypeError, "`test_data` to be a tuple"),
+        ({"ratio": 1e6}, ValueError, "Expected a goal that can be met"),
+        pytest.param(
+            {"bytes": 10}, ValueError, "Expected a goal that can be met", marks=slow
+        ),
+    ],
+    ids=lambda value: str(value)[:30] if isinstance(value, str) else "",
+)
+def test_bad_input_is_one_error_and_leaves_nothing(
+    trained, kwargs, error, message, tmp_path
+):
+    model = trained
+    with pytest.raises(error, match=message):
+        compressed(model, **{"data": (X, LABELS), "output": tmp_path / "o"} | kwargs)
+    found = [str(path) for path in tmp_path.rglob("*") if path.is_file()]
+    assert found == []
