@@ -36,7 +36,8 @@ def _read(paths, name):
     if paths[0].lower().endswith(".npy"):
         return {key: _npy(path, name) for key, path in zip("xy", paths)}
     try:
-        with np.load(paths[0]) as file:
+        # NumPy itself leaves a broken file open.
+        with open(paths[0], "rb") as stream, np.load(stream) as file:
             found = {key.lower(): file[key] for key in file.files}
     except Exception as error:  # noqa: BLE001, whatever a broken file leads to
         raise _unreadable(paths[0], name, error) from error

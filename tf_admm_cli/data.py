@@ -53,6 +53,7 @@ class Reading:
         label_mode: of images: `"int"`, `"binary"` or `"categorical"`.
         classes: what class numbers stand for in data that was read before.
         labels: whether labels are needed.
+        whole: whether nothing is set aside for validation.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Reading:
     label_mode: str = "int"
     classes: list | None = None
     labels: bool = True
+    whole: bool = False
 
 
 def load(paths, reading):
@@ -105,7 +107,7 @@ def count(part):
 
 def inputs(paths, reading):
     """The first inputs alone, as arrays, to calibrate int8 on."""
-    found = load(paths, dataclasses.replace(reading, labels=False))
+    found = load(paths, dataclasses.replace(reading, labels=False, whole=True))
     if os.path.isdir(paths[0]):
         rows = [x for x, _ in found.train.unbatch().take(REPRESENTATIVE)]
         return np.stack(rows)

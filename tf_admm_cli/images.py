@@ -1,5 +1,7 @@
 """Images: a folder with a folder for each class, by Keras' own loader."""
 
+import contextlib
+import io
 import os
 
 import keras
@@ -16,11 +18,14 @@ BATCH = 32
 def load(folder, reading):
     """Datasets by part, numbers of rows by part, and the names of the classes.
 
-    A folder without parts is divided: a tenth is for validation.
+    A folder without parts is divided, unless it is to be read whole: a tenth is for
+    validation.
     """
     options = _options(folder, reading)
     found = _folders(folder)
-    if "train" in found:
+    if reading.whole and "train" not in found:
+        parts = {"train": _loaded(folder, reading, options)}
+    elif "train" in found:
         parts = {name: _loaded(path, reading, options) for name, path in found.items()}
     else:
         train, aside = _loaded(
@@ -66,7 +71,9 @@ def _options(folder, reading):
 
 def _loaded(path, reading, options):
     try:
-        return keras.utils.image_dataset_from_directory(path, **options)
+        # Keras prints how many files there are, whatever is asked of it.
+        with contextlib.redirect_stdout(io.StringIO()):
+            return keras.utils.image_dataset_from_directory(path, **options)
     except Exception as error:  # noqa: BLE001, whatever a folder leads to
         raise BadInput(
             reading.name,

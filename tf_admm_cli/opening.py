@@ -29,7 +29,7 @@ class Opened:
     def more(self, name, paths):
         """Other data, read in the same way; its training part."""
         reading = dataclasses.replace(
-            self.reading, name=name, classes=self.data.classes
+            self.reading, name=name, classes=self.data.classes, whole=True
         )
         found = data.load(paths, reading)
         part = getattr(found, found.held_out)
@@ -39,19 +39,20 @@ class Opened:
 
 
 @contextlib.contextmanager
-def opened(given, paths):
+def opened(given, paths, whole=False):
     """The model of the first argument, with data, in the scope of its own objects.
 
     Args:
         given: the flags; those of `options.models`, `data` and `goals`.
         paths: of the data.
+        whole: whether nothing is to be set aside for validation.
     """
     with models.custom_objects(given.imports):
         model = models.load(given.arguments[0], given.seed)
-        yield of_data(given, model, paths)
+        yield of_data(given, model, paths, whole)
 
 
-def of_data(given, model, paths):
+def of_data(given, model, paths, whole=False):
     """The `Opened` of a model that is loaded."""
     spec = of_model(model)
     reading = data.Reading(
@@ -61,6 +62,7 @@ def of_data(given, model, paths):
         scale=given.scale,
         seed=given.seed,
         label_mode=objective.label_mode(model, spec, given.loss),
+        whole=whole,
     )
     found = data.load(paths, reading)
     data.warn_of_scale(found, model, given.scale)

@@ -10,7 +10,10 @@ from absl import flags
 from tf_admm_cli.problems import BadInput
 
 #: How help writes what a flag takes.
-TYPES = {"float": "NUMBER", "int": "N", "string": "TEXT"}
+TYPES = {"float": "NUMBER", "int": "N", "string": "NAME"}
+PATHS = ("output", "html", "history", "constraints")
+#: What messages expect of a flag whose value is of another type.
+EXPECTED = {"float": "a number", "int": "a whole number", "bool": "true or false"}
 
 
 def common(values):
@@ -141,7 +144,7 @@ def parsed(name, command, argv):
     except flags.UnrecognizedFlagError as error:
         raise BadInput(f"--{error.flagname}", _unknown(error, name)) from None
     except flags.Error as error:
-        raise BadInput(*_illegal(str(error))) from None
+        raise BadInput(*_illegal(str(error), values)) from None
     _check_count(command.ARGUMENTS, arguments)
     found = values.flag_values_dict()
     # No attribute can be called `import`.
@@ -174,20 +177,26 @@ def _unknown(error, name):
     return f"Expected a flag of `tf-admm {name} --help`. Received: one unknown.{meant}"
 
 
-def _illegal(text):
+def _illegal(text, values):
     """The flag and what is wrong, of absl's `flag --ratio=x: why`."""
-    found = re.match(r"flag --(\w+)=(.*): (.*)", text, re.DOTALL)
-    if found:
-        return f"--{found[1]}", f"{found[3]}. Received: {found[2]}"
-    found = re.search(r"--?(\w+)", text)
-    return f"--{found[1]}" if found else "flags", text
+    found = re.match(r"flag --(\w+)=(.*?): (.*)", text, re.DOTALL)
+    if not found:
+        name = re.search(r"--?(\w+)", text)
+        return f"--{name[1]}" if name else "flags", text
+    name, value, why = found.groups()
+    limit = re.search(r" is not (.*)| should be (one of .*)", why)
+    expected = EXPECTED.get(values[name].flag_type(), "another value")
+    if limit:
+        expected = (limit[1] or limit[2]).replace("<", "").replace(">", "")
+    return f"--{name}", f"Expected {expected}. Received: {value}"
 
 
 def _check_count(wanted, arguments):
     needed = [name for name in wanted if not name.startswith("[")]
     if len(arguments) < len(needed):
         raise BadInput(
-            needed[len(arguments)], f"Expected {' '.join(wanted)}. Received: none"
+            needed[len(arguments)],
+            f"Expected {' '.join(wanted)}. Received: {' '.join(arguments) or 'none'}",
         )
     if len(arguments) > len(wanted):
         raise BadInput(
@@ -203,7 +212,7 @@ def check_one(given, *names, needed=False):
     if len(found) > 1 or (needed and not found):
         every = ", ".join(f"--{name}" for name in names)
         raise BadInput(
-            f"--{(found or names)[-1]}",
+            f"--{found[-1] if found else names[0]}",
             f"Expected one of {every}. Received: "
             f"{', '.join(f'--{name}' for name in found) or 'none of them'}",
         )
@@ -219,14 +228,17 @@ def helped(name, command):
 
 
 def _row(flag):
-    kind = flag.flag_type()
-    takes = TYPES.get(kind, "NAME,...")
-    if kind == "enum":
-        takes = "|".join(flag.parser.enum_values)
-    shown = f"--{flag.name}" if kind == "bool" else f"--{flag.name}={takes}"
-    known = flag.default not in (None, False, "", [])
-    text = f"{flag.help} Default: {flag.default}." if known else flag.help
-    width = min(shutil.get_terminal_size().columns, 100)
+    kind, text = flag.flag_type(), flag.help
+    takes = "PATH" if flag.name in PATHS else TYPES.get(kind, "NAME,...")
+    if kind == "string enum":
+        # absl puts the values before the text.
+        takes, text = re.match("<(.*)>: (.*)", text, re.DOTALL).groups()
+    shown = f"--{flag.name}={takes}"
+    if kind == "bool":
+        shown = f"--[no]{flag.name}" if flag.default else f"--{flag.name}"
+    if kind != "bool" and flag.default not in (None, []):
+        text = f"{text} Default: {flag.default}."
+    width = min(shutil.get_terminal_size().columns, 88)
     return f"  {shown}\n" + textwrap.fill(
         text, width, initial_indent=" " * 6, subsequent_indent=" " * 6
     )

@@ -19,7 +19,10 @@ class Bar(keras.callbacks.Callback):
         super().__init__()
         self._phases = [name for name, n in epochs.items() for _ in range(n)]
         self._metric = metric
-        self._progress = Progress(console=Console(file=sys.stderr), transient=True)
+        console = Console(file=sys.stderr)
+        self._progress = Progress(
+            console=console, transient=True, disable=not console.is_terminal
+        )
         self._task = self._progress.add_task("", total=len(self._phases))
 
     def on_train_begin(self, logs=None):

@@ -28,17 +28,28 @@ def silenced(verbosity, redirect):
     Yields:
         The `Log`.
     """
-    with warnings.catch_warnings(), Log() as log:
+    with warnings.catch_warnings(), _levels("absl", "tensorflow"), Log() as log:
         if not verbosity:
-            _silence_libraries()
+            _silence_libraries("absl", "tensorflow")
         if redirect and not verbosity:
             _redirect(log)
         yield log
 
 
-def _silence_libraries():
+@contextlib.contextmanager
+def _levels(*names):
+    """Put the levels of these loggers back."""
+    before = {name: logging.getLogger(name).level for name in names}
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _silence_libraries(*names):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for name in ("absl", "tensorflow"):
+    for name in names:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     # By the module that the warning is about: `tf_admm` or `tf_admm_cli`.

@@ -26,7 +26,7 @@ def evaluated(given):
         )
     mode = "binary" if spec.classes == 1 else "int"
     reading = data.Reading(
-        "DATA", spec, given.target, given.scale, given.seed, label_mode=mode
+        "DATA", spec, given.target, given.scale, given.seed, label_mode=mode, whole=True
     )
     found = data.load(given.arguments[1:], reading)
     name = found.held_out

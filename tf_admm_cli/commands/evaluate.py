@@ -36,7 +36,7 @@ def run(given):
 
     if given.arguments[0].endswith(".tflite"):
         return _result(given, *tflite.evaluated(given))
-    with opening.opened(given, given.arguments[1:]) as opened:
+    with opening.opened(given, given.arguments[1:], whole=True) as opened:
         return _result(given, *_of_keras(opened))
 
 
@@ -54,7 +54,12 @@ def _result(given, metrics, part, rows):
     from tf_admm_cli import showing
 
     path = given.arguments[0]
-    record = {"file": path, "bytes": os.path.getsize(path), "part": part, "rows": rows}
+    record = {
+        "file": path,
+        "bytes": os.path.getsize(path),
+        "data": {"train": "all", "test": "test part"}[part],
+        "rows": rows,
+    }
     metrics = {name: showing.plain(value) for name, value in metrics.items()}
     shown = showing.table(path, {**record, **metrics})
     return showing.Result(record | {"metrics": metrics}, [shown])

@@ -30,7 +30,7 @@ def define(values):
     )
     options.representative(values)
     flags.DEFINE_bool(
-        "sparse", True, "Store zeros sparse; --nosparse not to.", flag_values=values
+        "sparse", True, "Store zeros sparse where that is smaller.", flag_values=values
     )
     flags.DEFINE_bool(
         "shrink", False, "Leave out channels that are zero first.", flag_values=values

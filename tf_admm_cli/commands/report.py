@@ -61,7 +61,7 @@ def run(given):
         model = models.load(given.arguments[0], given.seed)
         data = None
         if given.arguments[1:]:
-            found = opening.of_data(given, model, given.arguments[1:]).data
+            found = opening.of_data(given, model, given.arguments[1:], True).data
             data = getattr(found, found.held_out)
         report = tf_admm.report(
             model,

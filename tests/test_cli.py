@@ -1,0 +1,518 @@
+"""The command `tf-admm`, called as its entry point is."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from tf_admm_cli.commands import SUMMARIES
+from tf_admm_cli.main import main
+
+L = keras.layers
+TF_ADMM = pathlib.Path(sys.executable).with_name("tf-admm")
+ROWS, CLASSES = 120, 3
+OWN = """
+import keras
+print("my_layers is imported")
+class Twice(keras.layers.Layer):
+    def call(self, x):
+        return 2 * x
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder of models and data, trained a little."""
+    folder = tmp_path_factory.mktemp("cli")
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(ROWS, 4)).astype("float32")
+    y = np.digitize(x.sum(axis=1), [-1, 1])
+    np.savez(folder / "data.npz", x_train=x, y_train=y, x_test=x[:30], y_test=y[:30])
+    np.savez(folder / "far.npz", x=x, y=y + 1)
+    np.savez(folder / "nan.npz", x=np.where(x > 2, np.nan, x), y=y)
+    np.savez(folder / "narrow.npz", x=x[:, :3], y=y)
+    np.savez(folder / "other.npz", a=x, b=y)
+    np.savez(folder / "odd.npz", x=x, y=y[1:])
+    np.save(folder / "x.npy", x)
+    np.save(folder / "y.npy", y)
+    (folder / "torn.npz").write_bytes((folder / "data.npz").read_bytes()[:200])
+    (folder / "text.csv").write_text("a,b,c,d,e\n1,2,3,blue,0\n1,2,3,4,1\n")
+    (folder / "torn.keras").write_text("no zip file")
+    (folder / "torn.tflite").write_text("no flatbuffer")
+    (folder / "torn.json").write_text("{")
+    (folder / "wrong.json").write_text('{"nowhere": {"Sparsity": {"sparsity": 0.5}}}')
+    (folder / "my_layers.py").write_text(OWN)
+    (folder / "no_import.py").write_text("import no_such_module")
+    (folder / "done").mkdir()
+    (folder / "done" / "result.json").write_text("{}")
+    (folder / "there.keras").write_text("mine")
+    (folder / "there.tflite").write_text("mine")
+    (folder / "there.json").write_text("mine")
+    (folder / "there.html").write_text("mine")
+    model = keras.Sequential(
+        [keras.Input((4,)), L.Dense(16, "relu", name="fc1"), L.Dense(3, name="fc2")]
+    )
+    model.save(folder / "bare.keras")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"], jit_compile=False)
+    model.fit(x, y, epochs=15, verbose=0)
+    model.save(folder / "model.keras")
+    layers = [keras.Input((4, 4, 4, 2)), L.MaxPooling3D(2), L.Flatten(), L.Dense(2)]
+    keras.Sequential(layers).save(folder / "pooling.keras")
+    namespace = {}
+    exec(OWN.replace("print", "str"), namespace)
+    keras.Sequential([keras.Input((4,)), namespace["Twice"](), L.Dense(3)]).save(
+        folder / "own.keras"
+    )
+    return folder
+
+
+@pytest.fixture
+def here(world, monkeypatch):
+    monkeypatch.chdir(world)
+    return world
+
+
+def succeed(capsys, *argv):
+    """The JSON that a command prints, and nothing else."""
+    code = main([*argv, "--json"])
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    return json.loads(printed.out)
+
+
+def state(folder):
+    return {
+        path: (path.stat().st_mtime_ns, path.stat().st_size)
+        for path in folder.rglob("*")
+        if "__pycache__" not in path.parts
+    }
+
+
+#: The words, the flag or argument that is named, and a part of the rest.
+BAD = {
+    "plan, no model": (["plan"], "MODEL", "Received: none"),
+    "plan, wrong path": (["plan", "no.keras"], "MODEL", "not there"),
+    "plan, torn": (["plan", "torn.keras"], "MODEL", "damaged"),
+    "plan, too many": (["plan", "model.keras", "x"], "MODEL", "besides: x"),
+    "plan, rate": (["plan", "model.keras", "--sparsity=2"], "--sparsity", "[0, 1]"),
+    "plan, rate and ratio": (
+        ["plan", "model.keras", "--sparsity=0.5", "--ratio=2"],
+        "--ratio",
+        "Expected one of --sparsity, --ratio, --constraints",
+    ),
+    "plan, unknown flag": (
+        ["plan", "model.keras", "--sparsty=0.5"],
+        "--sparsty",
+        "Did you mean --sparsity?",
+    ),
+    "plan, torn sets": (
+        ["plan", "model.keras", "--constraints=torn.json"],
+        "--constraints",
+        "Expected JSON",
+    ),
+    "plan, no such layer": (
+        ["plan", "model.keras", "--constraints=wrong.json"],
+        "--constraints",
+        "'nowhere'",
+    ),
+    "plan, own layer": (["plan", "own.keras"], "--import", "`Twice`"),
+    "plan, no module": (
+        ["plan", "own.keras", "--import=no_module"],
+        "--import",
+        "No module named 'no_module'",
+    ),
+    "plan, failing module": (
+        ["plan", "own.keras", "--import=no_import"],
+        "--import",
+        "No module named 'no_such_module'",
+    ),
+    "inspect, wrong path": (["inspect", "no.tflite"], "FILE", "not there"),
+    "inspect, torn": (["inspect", "torn.tflite"], "FILE", "can't be read"),
+    "inspect, no file of it": (["inspect", "model.keras"], "FILE", ".tflite"),
+    "shrink, there": (
+        ["shrink", "model.keras", "--output=there.keras"],
+        "--output",
+        "--overwrite",
+    ),
+    "shrink, no folder": (
+        ["shrink", "model.keras", "--output=no/small.keras"],
+        "--output",
+        "can be written",
+    ),
+    "shrink, ending": (
+        ["shrink", "model.keras", "--output=small.h5"],
+        "--output",
+        ".keras",
+    ),
+    "export, there": (
+        ["export", "model.keras", "--output=there.tflite"],
+        "--output",
+        "there.tflite",
+    ),
+    "export, dtype": (
+        ["export", "model.keras", "--dtype=int4"],
+        "--dtype",
+        "float32|float16|int8",
+    ),
+    "export, int8 alone": (
+        ["export", "model.keras", "--dtype=int8"],
+        "--representative",
+        "--dtype=int8",
+    ),
+    "export, int8 ends": (
+        ["export", "model.keras", "--io_dtype=int8"],
+        "--io_dtype",
+        "--dtype=float32",
+    ),
+    "export, narrow rows": (
+        ["export", "model.keras", "--dtype=int8", "--representative=narrow.npz"],
+        "--representative",
+        "(rows, 4)",
+    ),
+    "allocate, no budget": (["allocate", "model.keras"], "--ratio", "none of them"),
+    "allocate, two": (
+        ["allocate", "model.keras", "--ratio=2", "--macs=9"],
+        "--macs",
+        "--ratio, --macs",
+    ),
+    "allocate, too little": (
+        ["allocate", "model.keras", "--nonzeros=2"],
+        "--nonzeros",
+        "nearest",
+    ),
+    "allocate, no data": (
+        ["allocate", "model.keras", "--ratio=2", "--method=sensitivity"],
+        "--method",
+        "DATA=none",
+    ),
+    "allocate, there": (
+        ["allocate", "model.keras", "--ratio=2", "--output=there.json"],
+        "--output",
+        "there.json",
+    ),
+    "prune, no data": (["prune", "model.keras"], "DATA", "MODEL DATA"),
+    "prune, wrong path": (["prune", "model.keras", "no.npz"], "DATA", "not there"),
+    "prune, torn": (["prune", "model.keras", "torn.npz"], "DATA", "NumPy"),
+    "prune, labels": (["prune", "model.keras", "far.npz"], "DATA", "from 1 to 3"),
+    "prune, NaN": (["prune", "model.keras", "nan.npz"], "DATA", "NaN or infinity"),
+    "prune, shape": (["prune", "model.keras", "narrow.npz"], "DATA", "(120, 3)"),
+    "prune, names": (["prune", "model.keras", "other.npz"], "DATA", "Received: a, b"),
+    "prune, rows": (["prune", "model.keras", "odd.npz"], "DATA", "119"),
+    "prune, one .npy": (["prune", "model.keras", "x.npy"], "DATA", "labels"),
+    "prune, two .npz": (
+        ["prune", "model.keras", "data.npz", "y.npy"],
+        "DATA",
+        "one path",
+    ),
+    "prune, text": (["prune", "model.keras", "text.csv"], "DATA", "'blue' in d, row 1"),
+    "prune, column": (
+        ["prune", "model.keras", "text.csv", "--target=z"],
+        "--target",
+        "a, b, c, d, e",
+    ),
+    "prune, metric": (
+        ["prune", "model.keras", "data.npz", "--metric=auc"],
+        "--metric",
+        "accuracy",
+    ),
+    "prune, loss": (
+        ["prune", "model.keras", "data.npz", "--loss=nonsense"],
+        "--loss",
+        "nonsense",
+    ),
+    "prune, own layer": (["prune", "own.keras", "data.npz"], "--import", "`Twice`"),
+    "prune, epochs": (
+        ["prune", "model.keras", "data.npz", "--admm_epochs=0"],
+        "--admm_epochs",
+        "positive",
+    ),
+    "prune, there": (
+        ["prune", "model.keras", "data.npz", "--output=there.keras"],
+        "--output",
+        "--overwrite",
+    ),
+    "evaluate, no file of it": (
+        ["evaluate", "x.npy", "data.npz"],
+        "MODEL_OR_TFLITE",
+        ".keras or .tflite",
+    ),
+    "evaluate, torn": (
+        ["evaluate", "torn.tflite", "data.npz"],
+        "MODEL_OR_TFLITE",
+        "LiteRT",
+    ),
+    "evaluate, metric": (
+        ["evaluate", "bare.keras", "data.npz", "--metric=nonsense"],
+        "--metric",
+        "nonsense",
+    ),
+    "report, page": (
+        ["report", "model.keras", "--html=there.html"],
+        "--html",
+        "there.html",
+    ),
+    "report, history": (
+        ["report", "model.keras", "--history=no.csv"],
+        "--history",
+        "not there",
+    ),
+    "report, metric": (["report", "model.keras", "--metric=mae"], "DATA", "none"),
+    "compress, done": (
+        ["compress", "model.keras", "data.npz", "--output=done"],
+        "--output",
+        "a run that is done",
+    ),
+    "compress, below a file": (
+        ["compress", "model.keras", "data.npz", "--output=x.npy/out"],
+        "--output",
+        "can be written",
+    ),
+    "compress, two goals": (
+        ["compress", "model.keras", "data.npz", "--ratio=2", "--bytes=9"],
+        "--bytes",
+        "--ratio, --bytes",
+    ),
+    "compress, no number": (
+        ["compress", "model.keras", "data.npz", "--max_drop=little"],
+        "--max_drop",
+        "Expected a number. Received: little",
+    ),
+    "compress, time": (
+        ["compress", "model.keras", "data.npz", "--ratio=2", "--time_limit=1"],
+        "--time_limit",
+        "max_drop",
+    ),
+    "compress, test data": (
+        ["compress", "model.keras", "data.npz", "--test_data=far.npz"],
+        "--test_data",
+        "from 1 to 3",
+    ),
+}
+
+
+@pytest.mark.parametrize("words, name, part", BAD.values(), ids=BAD)
+def test_bad_input_is_one_line_that_names_the_flag(words, name, part, here, capsys):
+    before = state(here)
+    assert main(words) == 2
+    printed = capsys.readouterr()
+    (line,) = [x for x in printed.err.splitlines() if not x.startswith("Note: ")]
+    assert line.startswith(f"tf-admm {words[0]}: {name}: ")
+    assert part in line
+    assert printed.out in ("", "my_layers is imported\n")
+    assert state(here) == before
+
+
+def test_a_command_that_is_not_there(capsys):
+    assert main(["compres"]) == 2
+    assert "Did you mean compress?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_help(name, capsys):
+    assert main([name, "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert f"Usage: tf-admm {name} " in printed and "--json" in printed
+    assert main(["--help"]) == 0
+    assert f"  {name} " in capsys.readouterr().out
+
+
+def test_help_imports_nothing_heavy_and_takes_no_time():
+    code = (
+        "import sys; from tf_admm_cli.main import main; main(['--help']);"
+        "main(['compress', '--help']);"
+        "heavy = {'keras', 'tensorflow', 'numpy', 'rich'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run([TF_ADMM, "--help"], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.3
+
+
+def test_a_plan_from_the_shell_is_quiet(world):
+    """Flags stand anywhere, with dashes or underscores."""
+    command = [TF_ADMM, "plan", "--sparsity", "0.5", "model.keras", "--json"]
+    done = subprocess.run(command, cwd=world, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    kernels = [
+        w for w in keras.saving.load_model(world / "model.keras").weights if w.ndim > 1
+    ]
+    assert found["total"] == sum(np.size(w) for w in kernels)
+    assert found["kept"] == found["total"] // 2
+
+
+def test_what_a_module_prints_is_not_in_the_json(here, capsys):
+    found = succeed(capsys, "plan", "own.keras", "--import=my_layers")
+    assert found["total"] == 12
+
+
+@pytest.mark.parametrize("path", ["model.keras", "bare.keras"])
+def test_evaluated_as_keras_does(path, here, capsys):
+    found = succeed(capsys, "evaluate", path, "data.npz")
+    model = keras.saving.load_model(path)
+    data = np.load("data.npz")
+    answers = model.predict(data["x_test"], verbose=0)
+    right = np.mean(answers.argmax(axis=-1) == data["y_test"])
+    assert found["rows"] == 30 and found["data"] == "test part"
+    assert found["metrics"]["accuracy"] == pytest.approx(right)
+    shares = np.exp(answers) / np.exp(answers).sum(axis=-1, keepdims=True)
+    loss = -np.log(shares[np.arange(30), data["y_test"]]).mean()
+    assert found["metrics"]["loss"] == pytest.approx(loss, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["int8", pytest.param("float32", marks=pytest.mark.slow)]
+)
+def test_exported_inspected_and_evaluated(dtype, here, tmp_path, capsys):
+    path = str(tmp_path / "model.tflite")
+    options = [f"--dtype={dtype}", f"--io-dtype={dtype}", f"--output={path}"]
+    options += ["--nosparse"]
+    if dtype == "int8":
+        options += ["--representative=x.npy"]
+    succeed(capsys, "export", *options, "model.keras")
+    assert succeed(capsys, "inspect", path)["bytes"] == os.path.getsize(path)
+    found = succeed(capsys, "evaluate", path, "x.npy", "y.npy")
+    assert found["metrics"] == {"accuracy": pytest.approx(accuracy(path))}
+
+
+def accuracy(path):
+    """By the interpreter, one row at a time."""
+    interpreter = Interpreter(path)
+    interpreter.allocate_tensors()
+    (source,), (result,) = (
+        interpreter.get_input_details(),
+        interpreter.get_output_details(),
+    )
+    scale, zero = source["quantization"]
+    right = []
+    for row, label in zip(np.load("x.npy"), np.load("y.npy")):
+        stored = np.clip(np.round(row / scale) + zero, -128, 127) if scale else row
+        interpreter.set_tensor(source["index"], stored[None].astype(source["dtype"]))
+        interpreter.invoke()
+        right.append(interpreter.get_tensor(result["index"]).argmax() == label)
+    return np.mean(right)
+
+
+def test_allocated_pruned_and_shrunk(here, tmp_path, capsys):
+    rates, pruned, small = (
+        str(tmp_path / name) for name in ("rates.json", "pruned.keras", "small.keras")
+    )
+    succeed(
+        capsys, "allocate", "model.keras", "data.npz", "--ratio=4", f"--output={rates}"
+    )
+    found = succeed(
+        capsys,
+        *("prune", "model.keras", "data.npz", f"--constraints={rates}"),
+        *("--admm_epochs=2", "--retrain_epochs=1", f"--output={pruned}"),
+    )
+    model = keras.saving.load_model(pruned)
+    kernels = [np.array(w) for w in model.weights if w.ndim > 1]
+    assert sum(map(np.count_nonzero, kernels)) == found["kept"] == 112 // 4
+    assert os.listdir(tmp_path).count("pruned.keras.unfinished") == 0
+    succeed(capsys, "shrink", pruned, f"--output={small}")
+    x = np.load("x.npy")
+    shrunk = keras.saving.load_model(small)
+    assert shrunk.count_params() <= model.count_params()
+    np.testing.assert_allclose(
+        shrunk.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-4
+    )
+
+
+def test_overwritten_if_asked(here, tmp_path, capsys):
+    path = tmp_path / "small.keras"
+    path.write_text("mine")
+    words = ["shrink", "model.keras", f"--output={path}"]
+    assert main(words) == 2 and path.read_text() == "mine"
+    succeed(capsys, *words, "--overwrite")
+    assert keras.saving.load_model(path).count_params() == 131
+
+
+def test_work_that_fails_leaves_a_log(here, tmp_path, capsys):
+    words = ["export", "pooling.keras", f"--output={tmp_path / 'x.tflite'}"]
+    assert main(words) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("tf-admm export: ") and "MaxPool3D" in line
+    log = pathlib.Path(line.rpartition("details: ")[2].rstrip(")"))
+    assert "Traceback" in log.read_text()
+    log.unlink()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_writes_nothing(here, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["compress", "model.keras", "data.npz", f"--output={out}", "--ratio=3"]
+    found = succeed(capsys, *words, "--dry-run")
+    assert found["goal"] == "ratio=3" and not out.exists()
+    rows = [found[f"{part} rows"] for part in ("training", "validation", "test")]
+    assert rows == [108, 12, 30]
+
+
+@pytest.mark.slow
+def test_compressed(here, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["compress", "model.keras", "data.npz", f"--output={out}", "--ratio=3"]
+    found = succeed(capsys, *words, "--epochs=3")
+    assert found == json.loads((out / "result.json").read_text())
+    model = keras.saving.load_model(out / "model.keras")
+    kernels = [np.array(w) for w in model.weights if w.ndim > 1]
+    assert sum(map(np.count_nonzero, kernels)) <= 112 // 3
+    assert main(words) == 2 and "is done" in capsys.readouterr().err
+    succeed(capsys, *words, "--epochs=3", "--overwrite")
+
+
+@pytest.mark.slow
+def test_reported(here, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    found = succeed(capsys, "report", "model.keras", "data.npz", f"--html={page}")
+    evaluated = succeed(capsys, "evaluate", "model.keras", "data.npz")
+    dense = found["variants"][0]
+    assert dense["metric"] == pytest.approx(evaluated["metrics"]["accuracy"])
+    assert f"{dense['bytes']:,}" in page.read_text()
+
+
+STOPPED = {
+    "compress": (["--max_drop=1", "--epochs=200"], "out", "out/.run/state.json"),
+    "prune": (
+        ["--admm_epochs=300"],
+        "pruned.keras",
+        "pruned.keras.unfinished/training_metadata.json",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STOPPED)
+def test_ctrl_c_says_how_to_go_on(name, world, tmp_path):
+    options, output, begun = STOPPED[name]
+    command = [TF_ADMM, name, world / "model.keras", world / "data.npz", *options]
+    command += [f"--output={output}"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + 120
+    while not (tmp_path / begun).exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed.startswith(f"tf-admm {name}: stopped. ")
+    assert "The same command goes on" in printed
+    assert len(printed.splitlines()) == 1
+    if name == "compress":
+        keras.saving.load_model(tmp_path / "out" / "model.keras")
+    else:
+        assert not (tmp_path / output).exists()
