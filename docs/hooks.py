@@ -23,4 +23,5 @@ def on_page_markdown(markdown, page, config, files):
     """On the site there is no folder `docs` around the pages."""
     if page.file.src_uri in TAKEN:
         return re.sub(r"\]\((\.\./)?docs/", r"](\1", markdown)
-    return markdown
+    names = "|".join(("benchmarks/", *map(re.escape, TAKEN)))
+    return re.sub(rf"\]\(\.\./((?:\.\./)*(?:{names}))", r"](\1", markdown)

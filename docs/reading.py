@@ -1,13 +1,17 @@
 """How docstrings are read for the reference, for mkdocstrings."""
 
+import re
+
 import griffe
+
+#: The lines of a doctest, up to the next empty one.
+DOCTEST = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
 
 
 class Examples(griffe.Extension):
-    """`Example:` of Keras' docstrings is a section of examples, as `Examples:` is."""
+    """Doctests are shown as code, wherever they stand."""
 
     def on_object(self, *, obj, **kwargs):
         if obj.docstring:
-            obj.docstring.value = obj.docstring.value.replace(
-                "\nExample:\n", "\nExamples:\n"
-            )
+            fenced = DOCTEST.sub(r"```pycon\n\g<0>\n```", obj.docstring.value)
+            obj.docstring.value = fenced
