@@ -158,12 +158,12 @@ def test_the_frontier(regression, tmp_path):
     title = found.pictures[0]
     assert "3 models, asked for 0.32" in title
     assert "ten, has 10 % of multiplications left and 0.31" in title
-    assert {"dense, 0.3", "as good as asked", "not as good"} <= set(found.data)
+    assert {"dense, 0.3", "good enough", "not good enough"} <= set(found.data)
 
 
 def test_a_frontier_that_nothing_meets(regression, tmp_path):
     found = drawn(tmp_path, regression, frontier=POINTS[2:])
-    assert "None is as good as asked" in found.pictures[0]
+    assert "None is good enough" in found.pictures[0]
 
 
 @pytest.mark.parametrize("size", [0.0, 1.5, float("nan")])

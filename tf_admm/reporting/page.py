@@ -15,6 +15,7 @@ from tf_admm.reporting import masks
 from tf_admm.reporting import scatter
 from tf_admm.reporting import variants
 from tf_admm.reporting import words
+from tf_admm.reporting.history import ADMM
 from tf_admm.reporting.history import read
 from tf_admm.version import __version__
 
@@ -148,6 +149,7 @@ def _curves(report, history):
     return {
         "pictures": curves.pictures(columns, report.metric),
         "retraining": curves.retraining(columns),
+        "admm": any(name in columns for name in ADMM),
     }
 
 

@@ -20,8 +20,8 @@ def picture(points, unit, metric, bound):
         figure, axes = svg.figure(290)
         _lines(axes, points, metric, bound)
         for meets, color, label in (
-            (True, svg.STRONG, "as good as asked"),
-            (False, "none", "not as good"),
+            (True, svg.STRONG, "good enough"),
+            (False, "none", "not good enough"),
         ):
             some = [point for point in points if point.meets is meets]
             if some:
@@ -71,7 +71,7 @@ def _axes(axes, points, unit, metric):
 
 
 def smallest(points):
-    """The smallest that is as good as asked, or `None`."""
+    """The smallest that is good enough, or `None`."""
     good = [point for point in points if point.meets]
     return min(good, key=lambda point: point.size, default=None)
 
@@ -81,8 +81,8 @@ def _title(points, unit, metric, bound):
     text = f"{metric or 'metric'} over {unit}, {len(points)} models{asked}. "
     best = smallest(points)
     if best is None:
-        return text + "None is as good as asked."
+        return text + "None is good enough."
     return text + (
-        f"The smallest that is as good as asked, {best.name}, has "
+        f"The smallest that is good enough, {best.name}, has "
         f"{100 * best.size:.3g} % of {unit} and {words.value(best.metric, metric)}."
     )

@@ -10,7 +10,7 @@ def value(number, metric):
 
 def milliseconds(number):
     """`"12.345"`, `"0.00151"`: three digits at the least."""
-    return f"{number:.3f}" if number >= 1 else f"{number:.3g}"
+    return f"{number:.3f}" if number >= 1 else f"{number:#.3g}"
 
 
 def is_share(metric):
