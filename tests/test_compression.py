@@ -3,6 +3,10 @@
 import html
 import json
 import pathlib
+import signal
+import subprocess
+import sys
+import time
 
 import keras
 import numpy as np
@@ -249,6 +253,65 @@ def test_nothing_is_tried_that_takes_longer_than_there_is(trained):
     small, report = compressed(model, time_limit=1e-6)
     assert report.share == 1.0 and "Nothing could be pruned" in report.headline
     assert np.array_equal(small.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+# Runs that are stopped.
+
+SCRIPT = """
+import sys, test_compression as t
+small, report = t.compressed(t.classifier(), max_drop=0.1, epochs=4, output=sys.argv[1])
+"""
+
+
+def run(folder):
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(folder)],
+        cwd=pathlib.Path(__file__).parent,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(path, process):
+    while not path.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
+def result(folder):
+    record = json.loads((folder / "result.json").read_text())
+    model = keras.saving.load_model(folder / "model.keras")
+    stages = [(s["share"], s["metric"], s["meets"]) for s in record["stages"]]
+    return stages, record["chosen"], [np.array(v) for v in model.variables]
+
+
+@slow
+@pytest.mark.parametrize("at", [".run/stage_0/best.json", ".run/stage_2/until_3"])
+def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path, at):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert run(whole).wait() == 0
+    process = run(cut)
+    wait_for(cut / at, process)
+    process.kill()
+    process.wait()
+    assert not (cut / "result.json").exists()
+    assert run(cut).wait() == 0
+    (*expected, weights), (*found, others) = result(whole), result(cut)
+    assert found == expected
+    for a, b in zip(weights, others, strict=True):
+        assert np.array_equal(a, b)
+
+
+@slow
+def test_an_interrupt_leaves_the_best_so_far(tmp_path):
+    process = run(tmp_path)
+    wait_for(tmp_path / ".run" / "stage_1", process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() != 0 and "KeyboardInterrupt" in process.stderr.read()
+    best = keras.saving.load_model(tmp_path / "model.keras")
+    stage, *_ = json.loads((tmp_path / ".run" / "state.json").read_text())["stages"]
+    kept = zeros(best)[1] - zeros(best)[0]
+    assert stage["meets"] and kept == round(stage["share"] * 480)
 
 
 # Wrong arguments.

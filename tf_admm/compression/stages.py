@@ -34,8 +34,6 @@ class Stages:
                 self._tried, self._family.factor, self._family.fineness
             )
             model = self._stage(copied(best), share, left)
-            if self._bar.is_over:
-                break
             if model is not None and self._run.stages[-1]["meets"]:
                 best = model
         return best
@@ -78,7 +76,12 @@ class Stages:
             self._note(share, None, False, start, {}, None)
             return None
         history = self._trainer.stage(
-            number, model, constraints, self._smallest / share, self._run.backups
+            number,
+            model,
+            constraints,
+            self._smallest / share,
+            self._run.backups,
+            self._objective,
         )
         if history is None:
             return None

@@ -7,7 +7,9 @@ import keras
 
 from tf_admm.admm.callback import ADMMCallback
 from tf_admm.admm.model import ADMMModel
+from tf_admm.compression.best import Best
 from tf_admm.schedules import Cubic
+from tf_admm.structure import kernels
 
 #: Steps of the optimizer in a stage, where no epochs are given; and epochs of it.
 STEPS, FEWEST, MOST = 6000, 4, 60
@@ -54,30 +56,40 @@ class Trainer:
             options["jit_compile"] = False
         model.compile(**options)
 
-    def stage(self, number, model, constraints, excess, folder):
+    def stage(self, number, model, constraints, excess, folder, objective):
         """Prune a model in place. Killed, it goes on from its backups in `folder`.
+
+        Args:
+            number: int, of the stage.
+            model: the model.
+            constraints: as `ADMMModel` takes them.
+            excess: float, what is kept as it begins, over what is kept as it ends.
+            folder: for what is needed to go on.
+            objective: a `judging.Objective`, which chooses the epoch of retraining.
 
         Returns:
             Dict of lists, the history of both phases; `None` if time is over before
             the model is pruned and retrained.
         """
         kept = Cubic(min(EXCESS, excess))
+        _drop_less(model, excess)
         admm = ADMMModel(model, constraints, kept=kept)
-        history = {}
+        history, best = {}, Best(objective, self._first, folder)
         for begin, end, decay in (
             (0, self._first, DECAY),
             (self._first, self.epochs, 0.0),
         ):
             if begin < end:
                 self.compile(admm, end - begin, decay)
-                logs = self._fit(number, admm, begin, end, folder)
+                logs = self._fit(number, admm, begin, end, folder, best)
                 for name, values in logs.items():
                     history.setdefault(name, []).extend(map(float, values))
-                if self._bar.is_over:
+                if admm.epoch + 1 < end:
                     return None
+        best.restore(model)
         return history
 
-    def _fit(self, number, admm, begin, end, folder):
+    def _fit(self, number, admm, begin, end, folder, best):
         train, order = self._data.train(number)
         callbacks = [
             ADMMCallback(self._first),
@@ -86,6 +98,7 @@ class Trainer:
                 double_checkpoint=True,
                 delete_checkpoint=False,
             ),
+            best,
             self._bar.callback(),
         ]
         with warnings.catch_warnings():
@@ -103,6 +116,16 @@ class Trainer:
                 callbacks=[*order, *callbacks],
             )
         return fitted.history
+
+
+def _drop_less(model, excess):
+    """Dropout for fewer weights: rates fall as the square root of what is kept.
+
+    Reference: Han et al., 2015, arXiv:1506.02626, section 3.2.
+    """
+    for layer, _ in kernels.walk(model):
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate *= excess**-0.5
 
 
 def _scheduled(optimizer, steps, decay):

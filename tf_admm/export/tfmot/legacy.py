@@ -18,21 +18,37 @@ LEGACY = "TF_USE_LEGACY_KERAS"
 
 @contextlib.contextmanager
 def tfmot():
-    """tfmot, with the environment as it was before it."""
+    """tfmot, with the environment as it was before it.
+
+    Raises:
+        ImportError: if it isn't there, or tf_keras isn't.
+    """
     import tensorflow as tf
 
     # Whoever touches it first decides what `tf.keras` is.
-    tf.keras.__version__  # noqa: B018
+    tf.keras.layers  # noqa: B018
     before = os.environ.get(LEGACY)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            import tensorflow_model_optimization
+            tensorflow_model_optimization = _imported()
         yield tensorflow_model_optimization
     finally:
         os.environ.pop(LEGACY, None)
         if before is not None:
             os.environ[LEGACY] = before
+
+
+def _imported():
+    try:
+        import tensorflow_model_optimization
+        import tf_keras  # noqa: F401, so that its absence shows now
+    except ImportError as error:
+        raise ImportError(
+            "Expected tfmot and tf_keras: `pip install tf_admm[tfmot]`. Received: "
+            f"{error}"
+        ) from error
+    return tensorflow_model_optimization
 
 
 def sparse_kernels(model):
