@@ -26,6 +26,12 @@ STEPS = (
         "--tflite_path={out}/sparse.tflite",
     ),
     ("evaluate_tflite.py", "--tflite_path={out}/sparse.tflite", "--dataset=digits"),
+    (
+        "report.py",
+        "--model_path={out}/sparse.keras",
+        "--history_path={out}/history.csv",
+        "--html_path={out}/report.html",
+    ),
 )
 
 
@@ -35,7 +41,7 @@ def main():
         print(f"\n== {script}", flush=True)
         options = [option.format(here=HERE, out=OUT) for option in options]
         subprocess.run([sys.executable, HERE / script, *options], check=True)
-    print(f"\nEverything is in {OUT}/; look at {OUT}/convergence.png.")
+    print(f"\nEverything is in {OUT}/; look at {OUT}/report.html.")
 
 
 if __name__ == "__main__":
