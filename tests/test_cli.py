@@ -485,7 +485,7 @@ def test_reported(here, tmp_path, capsys):
 
 
 STOPPED = {
-    "compress": (["--max_drop=1", "--epochs=200"], "out", "out/.run/state.json"),
+    "compress": (["--max_drop=1", "--epochs=10"], "out", "out/.run/state.json"),
     "prune": (
         ["--admm_epochs=300"],
         "pruned.keras",
