@@ -1,5 +1,6 @@
 """The command `tf-admm`, called as its entry point is."""
 
+import io
 import json
 import os
 import pathlib
@@ -7,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -25,6 +28,8 @@ print("my_layers is imported")
 class Twice(keras.layers.Layer):
     def call(self, x):
         return 2 * x
+def half(x):
+    return x / 2
 """
 
 
@@ -70,9 +75,13 @@ def world(tmp_path_factory):
     keras.Sequential(layers).save(folder / "pooling.keras")
     namespace = {}
     exec(OWN.replace("print", "str"), namespace)
-    keras.Sequential([keras.Input((4,)), namespace["Twice"](), L.Dense(3)]).save(
+    twice, half = namespace["Twice"](), namespace["half"]
+    keras.Sequential([keras.Input((4,)), twice, L.Dense(3, half)]).save(
         folder / "own.keras"
     )
+    a, b = keras.Input((1,), name="a"), keras.Input((3,), name="b")
+    keras.Model([a, b], L.Dense(3)(L.Concatenate()([a, b]))).save(folder / "two.keras")
+    np.savez(folder / "two.npz", a=x[:, :1], b=x[:, 1:], y=y)
     return folder
 
 
@@ -461,17 +470,43 @@ def test_a_dry_run_writes_nothing(here, tmp_path, capsys):
     assert rows == [108, 12, 30]
 
 
+COMPRESSED = {
+    "over another": (["model.keras", "data.npz", "--overwrite"], 112),
+    "two inputs": (["two.keras", "two.npz"], 12),
+    "own layer": (["own.keras", "data.npz", "--import=my_layers"], 12),
+}
+
+
 @pytest.mark.slow
-def test_compressed(here, tmp_path, capsys):
+@pytest.mark.parametrize("words, total", COMPRESSED.values(), ids=COMPRESSED)
+def test_compressed(words, total, here, tmp_path, capsys):
     out = tmp_path / "out"
-    words = ["compress", "model.keras", "data.npz", f"--output={out}", "--ratio=3"]
-    found = succeed(capsys, *words, "--epochs=3")
+    out.mkdir()
+    if "--overwrite" in words:
+        (out / "result.json").write_text("{}")
+        (out / "pruned_of_old.tflite").write_text("old")
+        (out / "notes.txt").write_text("mine")
+    words = ["compress", *words, f"--output={out}", "--ratio=2", "--epochs=2"]
+    found = succeed(capsys, *words)
+    kept = {"notes.txt"} & {path.name for path in out.iterdir()}
+    assert not (out / "pruned_of_old.tflite").exists()
+    assert bool(kept) == ("--overwrite" in words)
     assert found == json.loads((out / "result.json").read_text())
-    model = keras.saving.load_model(out / "model.keras")
-    kernels = [np.array(w) for w in model.weights if w.ndim > 1]
-    assert sum(map(np.count_nonzero, kernels)) <= 112 // 3
+    archive = zipfile.ZipFile(out / "model.keras").read("model.weights.h5")
+    kernels = [np.array(w) for w in weights(archive) if w.ndim > 1]
+    assert 0 < sum(map(np.count_nonzero, kernels)) <= total // 2
+    words = [word for word in words if word != "--overwrite"]
     assert main(words) == 2 and "is done" in capsys.readouterr().err
-    succeed(capsys, *words, "--epochs=3", "--overwrite")
+
+
+def weights(archive):
+    """All arrays of a weights file, without Keras."""
+    found = []
+    with h5py.File(io.BytesIO(archive)) as file:
+        file.visititems(
+            lambda _, item: found.append(item[()]) if hasattr(item, "dtype") else None
+        )
+    return found
 
 
 @pytest.mark.slow

@@ -49,11 +49,12 @@ def main(argv, redirect=False):
     name, *words = argv
     if name not in SUMMARIES:
         return _say(_unknown(name), BAD_INPUT)
-    command = importlib.import_module(f"tf_admm_cli.commands.{name}")
     try:
+        command = importlib.import_module(f"tf_admm_cli.commands.{name}")
         return _run(name, command, words, redirect)
     except KeyboardInterrupt as stop:
-        return _say(f"tf-admm {name}: stopped. {stop}", STOPPED)
+        left = str(stop) or "Nothing was written."
+        return _say(f"tf-admm {name}: stopped. {left}", STOPPED)
 
 
 def _version():
@@ -70,7 +71,7 @@ def _unknown(name):
 
 
 def _say(text, code):
-    print(text.strip(), file=sys.stderr)
+    print(text, file=sys.stderr)
     return code
 
 

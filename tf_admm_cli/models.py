@@ -24,8 +24,15 @@ def custom_objects(modules):
     found = {}
     for name in modules:
         found.update(_defined(_imported(name)))
-    with keras.saving.custom_object_scope(found):
+    # Not Keras' scope, which another one inside it puts out of force.
+    known = keras.saving.get_custom_objects()
+    before = dict(known)
+    known.update(found)
+    try:
         yield
+    finally:
+        known.clear()
+        known.update(before)
 
 
 def _imported(name):

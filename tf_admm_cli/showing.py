@@ -1,6 +1,8 @@
 """Results: a record for machines, tables for people."""
 
+import contextlib
 import dataclasses
+import io
 import math
 import sys
 from typing import Any
@@ -30,6 +32,12 @@ def show(items):
     console = Console(width=None if sys.stdout.isatty() else WIDTH, soft_wrap=False)
     for item in items:
         console.print(item, markup=False, highlight=False)
+
+
+def aside():
+    """What prints a bar to standard output prints it to standard error, or nowhere."""
+    stream = sys.stderr if sys.stderr.isatty() else io.StringIO()
+    return contextlib.redirect_stdout(stream)
 
 
 def table(title, rows):

@@ -41,7 +41,9 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         chosen = self._order[index * self._size : (index + 1) * self._size]
-        return keras.tree.map_structure(lambda x: x[chosen], self._data)
+        found = keras.tree.map_structure(lambda x: x[chosen], self._data)
+        # Of lists, as those of several inputs, Keras makes no dataset.
+        return keras.tree.lists_to_tuples(found)
 
 
 class _Order(keras.callbacks.Callback):

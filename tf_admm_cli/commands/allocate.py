@@ -65,7 +65,7 @@ def run(given):
     from tf_admm_cli import models
     from tf_admm_cli import opening
     from tf_admm_cli import sets
-    from tf_admm_cli.showing import Result
+    from tf_admm_cli import showing
 
     with models.custom_objects(given.imports):
         model = models.load(given.arguments[0], given.seed)
@@ -73,15 +73,18 @@ def run(given):
         if given.arguments[1:]:
             opened = opening.of_data(given, model, given.arguments[1:])
             data = opened.data.validation or opened.data.train
-        allocation = tf_admm.allocate(
-            model,
-            **{name: getattr(given, name) for name in BUDGETS},
-            method=given.method,
-            structure=given.structure,
-            data=data,
-            verbose=0,
-        )
+        with showing.aside():
+            allocation = tf_admm.allocate(
+                model,
+                **{name: getattr(given, name) for name in BUDGETS},
+                method=given.method,
+                structure=given.structure,
+                data=data,
+                verbose=0,
+            )
         plan = tf_admm.plan(model, allocation, verbose=0)
     allocation.save(given.output)
     record = sets.plan_record(plan) | {"output": given.output, "method": given.method}
-    return Result(record, [plan, f"{given.output}: for tf-admm prune --constraints"])
+    return showing.Result(
+        record, [plan, f"{given.output}: for tf-admm prune --constraints"]
+    )
