@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import tf_admm
 from tf_admm.compression import batches
 from tf_admm.compression import search
+from tf_admm.structure import copying
 
 slow = pytest.mark.slow
 RNG = np.random.default_rng(0)
@@ -109,6 +110,26 @@ def test_what_is_set_aside_is_a_tenth_of_the_rows_and_not_trained_on():
     assert len(aside) == 5 and sorted([*trained, *aside]) == list(range(50))
     for x, y in [*train, divided.validation]:
         assert np.array_equal(x["a"], y) and np.array_equal(x["b"], 2 * y)
+
+
+class Doubling(keras.layers.Layer):
+    """Of a class that is not registered."""
+
+    def call(self, x):
+        return 2.0 * x
+
+
+def test_a_copy_computes_the_same():
+    """Also where a layer makes more of its variables than they are."""
+    scale = keras.layers.Normalization()
+    scale.adapt(X + 3.0)
+    layers = [keras.layers.BatchNormalization(), Doubling(), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input((12,)), scale, *layers])
+    for variable in model.layers[1].variables:
+        variable.assign(RNG.uniform(0.5, 2.0, variable.shape))
+    copy = copying.copied(model)
+    assert np.array_equal(copy.predict(X, verbose=0), model.predict(X, verbose=0))
+    assert not {id(v) for v in copy.variables} & {id(v) for v in model.variables}
 
 
 # What comes out.
@@ -258,7 +279,8 @@ def test_nothing_is_tried_that_takes_longer_than_there_is(trained):
 # Runs that are stopped.
 
 SCRIPT = """
-import sys, test_compression as t
+import signal, sys, test_compression as t
+signal.signal(signal.SIGINT, signal.default_int_handler)
 small, report = t.compressed(t.classifier(), max_drop=0.1, epochs=4, output=sys.argv[1])
 """
 
@@ -270,6 +292,12 @@ def run(folder):
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def finish(folder):
+    with run(folder) as process:
+        _, errors = process.communicate()
+    assert process.returncode == 0, errors
 
 
 def wait_for(path, process):
@@ -289,13 +317,12 @@ def result(folder):
 @pytest.mark.parametrize("at", [".run/stage_0/best.json", ".run/stage_2/until_3"])
 def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path, at):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert run(whole).wait() == 0
-    process = run(cut)
-    wait_for(cut / at, process)
-    process.kill()
-    process.wait()
+    finish(whole)
+    with run(cut) as process:
+        wait_for(cut / at, process)
+        process.kill()
     assert not (cut / "result.json").exists()
-    assert run(cut).wait() == 0
+    finish(cut)
     (*expected, weights), (*found, others) = result(whole), result(cut)
     assert found == expected
     for a, b in zip(weights, others, strict=True):
@@ -304,10 +331,11 @@ def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path, at):
 
 @slow
 def test_an_interrupt_leaves_the_best_so_far(tmp_path):
-    process = run(tmp_path)
-    wait_for(tmp_path / ".run" / "stage_1", process)
-    process.send_signal(signal.SIGINT)
-    assert process.wait() != 0 and "KeyboardInterrupt" in process.stderr.read()
+    with run(tmp_path) as process:
+        wait_for(tmp_path / ".run" / "stage_1", process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert process.returncode != 0 and "KeyboardInterrupt" in errors
     best = keras.saving.load_model(tmp_path / "model.keras")
     stage, *_ = json.loads((tmp_path / ".run" / "state.json").read_text())["stages"]
     kept = zeros(best)[1] - zeros(best)[0]

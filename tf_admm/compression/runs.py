@@ -12,7 +12,6 @@ import numpy as np
 
 from tf_admm import files
 from tf_admm.compression import copies
-from tf_admm.structure import kernels
 
 #: What is in the folder while the run goes on, and when it is done.
 HIDDEN, DONE = ".run", "result.json"
@@ -83,10 +82,7 @@ class Run:
         """
         if not any(stage["meets"] for stage in self.stages):
             return None
-        classes = {type(layer).__name__: type(layer) for layer, _ in kernels.walk(like)}
-        return keras.saving.load_model(
-            os.path.join(self._hidden, "best.keras"), custom_objects=classes
-        )
+        return copies.load(os.path.join(self._hidden, "best.keras"), like)
 
     def leave(self):
         """Put the best so far where the result would be."""

@@ -5,7 +5,7 @@ import time
 from tf_admm.compression import families
 from tf_admm.compression import progress
 from tf_admm.compression import search
-from tf_admm.compression.copies import copied
+from tf_admm.structure.copying import copied
 
 
 class Stages:

@@ -2,7 +2,7 @@
 
 import keras
 
-from tf_admm.structure import kernels
+from tf_admm.structure.copying import copy_state
 
 
 def rebuilt(model, traced, graph):
@@ -107,7 +107,7 @@ class _Builder:
             config = self._renamed(layer.get_config(), layer, above)
             new = _from_config(layer, config)
             if isinstance(layer, keras.Layer) and layer.built:
-                _copy_state(layer, new)
+                copy_state(layer, new)
             return new
         except Exception:  # noqa: BLE001, whatever a layer's own code raises
             return layer
@@ -120,14 +120,3 @@ class _Builder:
 
 def _from_config(layer, config):
     return type(layer).from_config(config)
-
-
-def _copy_state(old, new):
-    """All variables, by the layers' own ways of saving, which may finish a state."""
-    if not new.built:
-        new.build_from_config(old.get_build_config())
-    pairs = list(zip(kernels.walk(old), kernels.walk(new), strict=True))
-    for (a, _), (b, _) in pairs:
-        store = {}
-        a.save_own_variables(store)
-        b.load_own_variables(store)

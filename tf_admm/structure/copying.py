@@ -1,0 +1,39 @@
+"""Models and layers once more."""
+
+import keras
+
+from tf_admm.structure import kernels
+
+
+def copied(model: keras.Model) -> keras.Model:
+    """The same functional or sequential model once more, not compiled.
+
+    Raises:
+        ValueError: if a layer can't be made again from its config.
+    """
+    try:
+        with keras.saving.custom_object_scope(classes(model)):
+            copy = type(model).from_config(model.get_config())
+        copy_state(model, copy)
+    except Exception as error:
+        raise ValueError(
+            "Expected a model whose layers can be made again from their configs. "
+            f"Received: the model '{model.name}', with which this fails: {error}"
+        ) from error
+    return copy
+
+
+def copy_state(old: keras.Layer, new: keras.Layer) -> None:
+    """All variables, by the layers' own ways of saving, which may finish a state."""
+    if not new.built:
+        new.build_from_config(old.get_build_config())
+    pairs = list(zip(kernels.walk(old), kernels.walk(new), strict=True))
+    for (a, _), (b, _) in pairs:
+        store = {}
+        a.save_own_variables(store)
+        b.load_own_variables(store)
+
+
+def classes(model):
+    """The classes of a model's layers by their names, whether registered or not."""
+    return {type(layer).__name__: type(layer) for layer, _ in kernels.walk(model)}
