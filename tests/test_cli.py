@@ -420,9 +420,7 @@ def test_allocated_pruned_and_shrunk(here, tmp_path, capsys):
     rates, pruned, small = (
         str(tmp_path / name) for name in ("rates.json", "pruned.keras", "small.keras")
     )
-    succeed(
-        capsys, "allocate", "model.keras", "data.npz", "--ratio=4", f"--output={rates}"
-    )
+    succeed(capsys, "allocate", "model.keras", "--ratio=4", f"--output={rates}")
     found = succeed(
         capsys,
         *("prune", "model.keras", "data.npz", f"--constraints={rates}"),
@@ -439,6 +437,13 @@ def test_allocated_pruned_and_shrunk(here, tmp_path, capsys):
     np.testing.assert_allclose(
         shrunk.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-4
     )
+
+
+@pytest.mark.slow
+def test_allocated_by_what_the_loss_suffers(here, tmp_path, capsys):
+    words = ["allocate", "model.keras", "data.npz", "--ratio=4"]
+    found = succeed(capsys, *words, f"--output={tmp_path / 'rates.json'}")
+    assert found["method"] == "sensitivity" and found["kept"] == 112 // 4
 
 
 def test_overwritten_if_asked(here, tmp_path, capsys):
