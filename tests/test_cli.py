@@ -306,6 +306,11 @@ BAD = {
         "--test_data",
         "from 1 to 3",
     ),
+    "compress, validation data": (
+        ["compress", "model.keras", "data.npz", "--validation_data=far.npz"],
+        "--validation_data",
+        "from 1 to 3",
+    ),
 }
 
 

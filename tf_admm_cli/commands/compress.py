@@ -51,12 +51,17 @@ def define(values):
         lower_bound=0,
         flag_values=values,
     )
-    flags.DEFINE_list(
-        "test_data",
-        [],
-        "Data that is read once, at the end; by default the test part of DATA.",
-        flag_values=values,
-    )
+    for name, text in (
+        (
+            "validation_data",
+            "Data to judge by; by default the part of DATA, or a tenth.",
+        ),
+        (
+            "test_data",
+            "Data that is read once, at the end; by default the part of DATA.",
+        ),
+    ):
+        flags.DEFINE_list(name, [], text, flag_values=values)
     flags.DEFINE_bool(
         "dry_run", False, "Check all, say what would be done.", flag_values=values
     )
@@ -70,8 +75,9 @@ def check(given):
     """What can be known to be wrong before any work."""
     paths.check_model("MODEL", given.arguments[0])
     paths.check_data("DATA", given.arguments[1:])
-    if given.test_data:
-        paths.check_data("--test_data", given.test_data)
+    for name in ("validation_data", "test_data"):
+        if getattr(given, name):
+            paths.check_data(f"--{name}", getattr(given, name))
     options.check_one(given, *GOALS)
     runs.check(given.output, given.overwrite)
 
@@ -84,6 +90,9 @@ def run(given):
         test, rows = opened.data.test, opened.data.rows.get("test", 0)
         if given.test_data:
             test, rows = opened.more("--test_data", given.test_data)
+        if given.validation_data:
+            part, count = opened.more("--validation_data", given.validation_data)
+            opened.data.validation, opened.data.rows["validation"] = part, count
         if given.dry_run:
             return _intended(given, opened, rows)
         return _compressed(given, opened, test)
