@@ -57,15 +57,21 @@ def _defined(module):
     }
 
 
-def load(path, seed=0):
+def load(path, seed=0, compiled=True):
     """A model of a .keras file, the process seeded.
+
+    Args:
+        path: the file.
+        seed: int.
+        compiled: whether it is to be trained or judged; else its loss, metrics and
+            optimizer are neither needed nor made.
 
     Raises:
         BadInput: if it is no such file, or needs objects that Keras does not know.
     """
     keras.utils.set_random_seed(seed)
     try:
-        return keras.saving.load_model(path)
+        return keras.saving.load_model(path, compile=compiled)
     except Exception as error:  # noqa: BLE001, whatever a broken file leads to
         raise _bad(path, error) from error
 

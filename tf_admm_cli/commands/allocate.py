@@ -68,10 +68,11 @@ def run(given):
     from tf_admm_cli import showing
 
     with models.custom_objects(given.imports):
-        model = models.load(given.arguments[0], given.seed)
+        files = given.arguments[1:]
+        model = models.load(given.arguments[0], given.seed, compiled=bool(files))
         data = None
-        if given.arguments[1:]:
-            opened = opening.of_data(given, model, given.arguments[1:])
+        if files:
+            opened = opening.of_data(given, model, files)
             data = opened.data.validation or opened.data.train
         with showing.aside():
             allocation = tf_admm.allocate(

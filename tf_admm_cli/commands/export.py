@@ -71,7 +71,7 @@ def run(given):
     from tf_admm_cli.spec import of_model
 
     with models.custom_objects(given.imports):
-        model = models.load(given.arguments[0], given.seed)
+        model = models.load(given.arguments[0], given.seed, compiled=False)
         rows = opening.representative(given, of_model(model))
         if given.shrink:
             model, _ = tf_admm.shrink(model, verbose=0)

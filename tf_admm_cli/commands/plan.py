@@ -31,6 +31,6 @@ def run(given):
     from tf_admm_cli.showing import Result
 
     with models.custom_objects(given.imports):
-        model = models.load(given.arguments[0], given.seed)
+        model = models.load(given.arguments[0], given.seed, compiled=False)
         plan = tf_admm.plan(model, sets.constraints(given), verbose=0)
     return Result(sets.plan_record(plan), [plan])

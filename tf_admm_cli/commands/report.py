@@ -58,10 +58,11 @@ def run(given):
     from tf_admm_cli.spec import of_model
 
     with models.custom_objects(given.imports):
-        model = models.load(given.arguments[0], given.seed)
+        files = given.arguments[1:]
+        model = models.load(given.arguments[0], given.seed, compiled=bool(files))
         data = None
-        if given.arguments[1:]:
-            found = opening.of_data(given, model, given.arguments[1:], True).data
+        if files:
+            found = opening.of_data(given, model, files, True).data
             data = getattr(found, found.held_out)
         report = tf_admm.report(
             model,

@@ -28,7 +28,7 @@ def run(given):
     from tf_admm_cli.showing import Result
 
     with models.custom_objects(given.imports):
-        model = models.load(given.arguments[0], given.seed)
+        model = models.load(given.arguments[0], given.seed, compiled=False)
         small, report = tf_admm.shrink(model, verbose=0)
         size = tf_admm.save_compressed(small, given.output)
     record = {
