@@ -7,6 +7,7 @@ import tempfile
 from tf_admm import files
 from tf_admm.compression import copies
 from tf_admm.compression.report import CompressionReport
+from tf_admm.compression.stages import times
 from tf_admm.export.tflite.signature import Signature
 from tf_admm.reporting import DeploymentReport
 from tf_admm.reporting import page
@@ -129,8 +130,7 @@ def _write(report, model, run, objective, goal, family):
     tried = [stage for stage in run.stages if stage["metric"] is not None]
     points = [Point("dense", 1.0, objective.dense, True)]
     points += [
-        Point(f"{1 / s['share']:.3g}x", s["share"], s["metric"], s["meets"])
-        for s in tried
+        Point(times(s["share"]), s["share"], s["metric"], s["meets"]) for s in tried
     ]
     best = [stage for stage in run.stages if stage["meets"]]
     page.write(

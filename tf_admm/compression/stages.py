@@ -114,5 +114,6 @@ class Stages:
 
 
 def times(share):
-    """`1/3` -> `3x`."""
-    return f"{1.0 / share:.3g}x"
+    """`1/3` -> `3x`, `1/1024` -> `1,024x`."""
+    value = 1.0 / share
+    return f"{value:,.0f}x" if value >= 100.0 else f"{value:.3g}x"
