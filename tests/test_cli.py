@@ -240,6 +240,11 @@ BAD = {
         "nonsense",
     ),
     "prune, own layer": (["prune", "own.keras", "data.npz"], "--import", "`Twice`"),
+    "prune, no such layer": (
+        ["prune", "model.keras", "data.npz", "--constraints=wrong.json"],
+        "--constraints",
+        "'nowhere'",
+    ),
     "prune, epochs": (
         ["prune", "model.keras", "data.npz", "--admm_epochs=0"],
         "--admm_epochs",

@@ -23,8 +23,8 @@ def pruned(given, opened):
     """Train, save, and say what it came to."""
     train, validation = data.split(opened.data, given.seed)
     model = opened.model
-    backup = Backup(given)
     admm = _wrapped(model, given)
+    backup = Backup(given)
     before = objective.evaluated(model, validation)
     name, dense = objective.headline(before, given.metric)
     _fit(admm, train, validation, given, name, backup)
