@@ -338,6 +338,7 @@ def test_a_cache_that_can_not_be_written_is_an_error_before_the_work(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_other_arrays_with_the_same_loss_are_measured(tmp_path):
     """A hinge that every sample is beyond."""
     model = keras.Sequential([keras.Input((4,)), layers.Dense(1, name="fc")])

@@ -108,6 +108,7 @@ def test_arena_of_files(build, expected, tmp_path):
         assert expected * 2 / 3 <= report.arena_bytes <= expected
 
 
+@pytest.mark.slow
 def test_loops_count_what_runs_in_them(tmp_path):
     report = to_tflite(test_export.lstm(), tmp_path / "a.tflite", sparse=False)
     tensors = arena.lifetimes((tmp_path / "a.tflite").read_bytes())

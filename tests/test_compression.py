@@ -230,6 +230,7 @@ def two_inputs():
     return model
 
 
+@slow
 def test_half_of_the_multiplications_of_two_inputs():
     model, n = two_inputs(), 64
     x = {"a": RNG.normal(size=(n, 8)), "b": RNG.normal(size=(n, 8, 8, 1))}
@@ -243,9 +244,8 @@ def test_half_of_the_multiplications_of_two_inputs():
     assert report.share == 0.5 and len(report.stages) == 1
 
 
-@pytest.mark.parametrize(
-    "goal", [{"ratio": 4.0}, pytest.param({"bytes": 2500}, marks=slow)]
-)
+@slow
+@pytest.mark.parametrize("goal", [{"ratio": 4.0}, {"bytes": 2500}])
 def test_a_size_is_met(trained, goal):
     small, report = compressed(trained, **goal, epochs=2)
     dense, *others = report.deployment.variants

@@ -113,6 +113,7 @@ def test_a_budget_in_place_of_rates(folder, tmp_path):
     assert np.all(kernels[-1] != 0)
 
 
+@pytest.mark.slow
 def test_what_a_file_holds(folder, tmp_path):
     model = f"--model_path={folder / 'sparse.keras'}"
     tflite = f"--tflite_path={tmp_path / 'small.tflite'}"

@@ -170,6 +170,7 @@ def test_keys(key, expected):
     assert {choice.group.name for choice in plan.groups} == expected
 
 
+@pytest.mark.slow
 def test_files(tmp_path):
     admm, x = fitted("joined", {"a|more": GroupSparsity(0.5), "b": Sparsity(0.5)})
     admm.save(tmp_path / "run.keras")

@@ -81,6 +81,7 @@ def test_file_agrees_with_keras(layer, shape, dtype, tolerance, tmp_path):
         np.testing.assert_allclose(found, dense, atol=step)
 
 
+@pytest.mark.slow
 def test_sizes_of_lenet(tmp_path):
     model = prune(test_export.lenet(), 0.9865)
     sizes = {}

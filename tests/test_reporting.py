@@ -138,6 +138,7 @@ def test_what_pictures_say_adds_up(made):
     assert f"{dense.macs:,} in all, {dense.macs_left:,} of them" in second
 
 
+@pytest.mark.slow
 def test_without_data_or_page(capsys):
     report = tf_admm.report(test_tfmot.sparse_lenet())
     assert all(v.metric is None for v in report.variants)

@@ -236,6 +236,7 @@ assert tf.keras.Model is keras.Model
 
 
 @pytest.mark.parametrize("value", [None, pytest.param("0", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_the_environment_is_as_it_was(value):
     env = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
     if value is not None:

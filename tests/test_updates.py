@@ -148,6 +148,7 @@ def test_rescaling_keeps_the_fixed_point():
     [(1.0, "epoch"), (tf_admm.schedules.Geometric(0.1, 2.0), 20)],
     ids=["constant", "growing"],
 )
+@pytest.mark.slow
 def test_the_whole_stack_reaches_the_closed_form(rho, update_freq):
     """Full-batch SGD, through `fit` and the callback."""
     a, b, support, solution = least_squares()
