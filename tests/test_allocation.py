@@ -352,6 +352,7 @@ def test_other_arrays_with_the_same_loss_are_measured(tmp_path):
         assert got == fresh and got["fc/kernel"][0] == [1.0, 0.0]
 
 
+@pytest.mark.slow
 def test_losses_are_measured_once(model, data, tmp_path, monkeypatch):
     cache = tmp_path / "losses.json"
     arguments = dict(

@@ -269,6 +269,7 @@ def test_a_speed_is_met():
     assert report.chosen.speedup >= 2.0
 
 
+@slow
 def test_nothing_is_tried_that_takes_longer_than_there_is(trained):
     model = trained
     small, report = compressed(model, time_limit=1e-6)
