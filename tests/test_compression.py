@@ -373,6 +373,7 @@ def test_an_interrupt_leaves_the_best_so_far(tmp_path):
         ({"validation_data": X}, TypeError, "`validation_data` to be a tuple"),
         ({"test_data": X}, TypeError, "`test_data` to be a tuple"),
         ({"ratio": 1e6}, ValueError, "Expected a goal that can be met"),
+        ({"macs": 1e-3}, ValueError, "the nearest is macs="),
         pytest.param(
             {"bytes": 10}, ValueError, "Expected a goal that can be met", marks=slow
         ),

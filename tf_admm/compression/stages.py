@@ -40,15 +40,14 @@ class Stages:
 
     def reach(self, share):
         """The model at one share, however good."""
+        if share < families.LEAST:
+            raise ValueError(
+                "Expected a goal that can be met: at most "
+                f"{times(families.LEAST)} fewer {self._family.noun}. Received: "
+                f"{self._goal}"
+            )
         if not self._run.stages:
-            model = None
-            if share >= families.LEAST:
-                model = self._stage(copied(self._model), share, 1)
-            if model is None:
-                raise ValueError(
-                    f"Expected a goal that can be met. Received: {self._goal}, and a "
-                    f"model that can't do with {share:.2%} of the {self._family.noun}"
-                )
+            self._stage(copied(self._model), share, 1)
         return self._run.best(self._model)
 
     @property
@@ -72,6 +71,8 @@ class Stages:
         try:
             constraints = self._family.constraints(model, share)
         except ValueError:
+            if not self._goal.is_searched:
+                raise
             # So small a model can't be made.
             self._note(share, None, False, start, {}, None)
             return None
