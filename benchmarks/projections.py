@@ -1,11 +1,15 @@
-"""Time and memory of the projections of a large kernel, beside plain NumPy's.
+"""Time of the projections of large kernels, in copies of the kernel and beside NumPy's.
 
-    python benchmarks/projections.py --size=25000000
+    python benchmarks/projections.py --sizes=100000,1000000,10000000
+    KERAS_BACKEND=jax python benchmarks/projections.py --sizes=25000000,100000000
 
-Each set in a process of its own, eagerly, as the Z-step runs it. The NumPy
-projection (magnitudes, partition, where, ties) of the same tensor takes turns
-with it; the ratio is the median over the pairs. Memory is the peak beyond what the
-process held before, over the size of the tensor.
+Compiled as the backend compiles: `tf.function`, `jax.jit`, torch as it is. A copy is
+`-w`, compiled too, which reads and writes the kernel once; it takes turns with the
+projection, and so does NumPy's (magnitudes, partition, ties), on the CPU. Each figure
+is a median. How many weights are kept is an argument of the compiled function where it
+may change from update to update. Memory is the peak beyond what the process held
+before, over the size of the kernel, and only with `--memory`: each set in a process of
+its own, on the CPU.
 """
 
 import json
@@ -16,16 +20,23 @@ import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 from absl import app
 from absl import flags
+from keras import ops
 from rich.console import Console
 from rich.table import Table
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("size", 25_000_000, "Weights.", lower_bound=1000)
-flags.DEFINE_integer("rounds", 5, "Pairs of measurements.", lower_bound=1)
-flags.DEFINE_string("only", None, "Measure one set, and print JSON.")
+flags.DEFINE_list("sizes", ["1000000", "10000000"], "Weights.")
+flags.DEFINE_list("sets", [], "Names that the sets begin with; all of `QUICK` if none.")
+flags.DEFINE_integer("rounds", 5, "Turns.", lower_bound=1)
+flags.DEFINE_bool("memory", False, "Measure the memory, too.")
+flags.DEFINE_bool("json", False, "Print JSON.")
+
+#: What is measured unless `--sets` asks for others: the Z-step of large models.
+QUICK = ("Sparsity", "GlobalSparsity", "BlockSparsity(0.9, (4, 1))", "curvature")
 
 
 def sets():
@@ -35,6 +46,7 @@ def sets():
     return {
         "Sparsity(0.9)": (c.Sparsity(0.9), False),
         "Sparsity(0.99)": (c.Sparsity(0.99), False),
+        "curvature: Sparsity(0.9)": (c.Sparsity(0.9, "curvature"), False),
         "GlobalSparsity(0.9)": (c.GlobalSparsity(0.9), False),
         "BlockSparsity(0.9, (4, 1))": (c.BlockSparsity(0.9, (4, 1)), False),
         "BlockSparsity(0.9, (16, 1))": (c.BlockSparsity(0.9, (16, 1)), False),
@@ -58,6 +70,23 @@ def sets():
     }
 
 
+def projection(constraint):
+    """Function of a kernel, its squared gradients, and how many are kept."""
+    from tf_admm import constraints as c
+    from tf_admm.constraints import metrics
+    from tf_admm.constraints import selection
+
+    def project(w, f, kept):
+        worth = metrics.weigh(constraint.metric, w, f)
+        if type(constraint) is not c.Sparsity:
+            (settled,) = constraint.settle([w], [worth])
+            return constraint.restrict(w, settled)
+        mask = selection.largest(ops.reshape(worth, (-1,)), kept)
+        return constraint.restrict(w, ops.reshape(mask, w.shape))
+
+    return project
+
+
 def numpy_projection(w, sparsity):
     """The plain twin: exactly the largest, of equal ones the first."""
     flat = w.ravel()
@@ -68,6 +97,39 @@ def numpy_projection(w, sparsity):
     ties = np.flatnonzero(magnitude == threshold)
     above[ties[: kept - np.count_nonzero(above)]] = True
     return np.where(above, flat, 0).reshape(w.shape)
+
+
+def compiled(function):
+    """A function that returns when its result is there."""
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function)
+    if keras.config.backend() == "jax":
+        import jax
+
+        function = jax.jit(function)
+        return lambda *arguments: jax.block_until_ready(function(*arguments))
+    import torch
+
+    def waiting(*arguments):
+        result = function(*arguments)
+        if result.is_cuda:
+            torch.cuda.synchronize()
+        return result
+
+    return waiting
+
+
+def device():
+    """The name of what it runs on."""
+    if keras.config.backend() == "jax":
+        import jax
+
+        return jax.devices()[0].device_kind
+    if keras.config.backend() == "torch":
+        return str(ops.zeros(()).device)
+    return keras.distribution.list_devices()[0]
 
 
 def seconds(function, *arguments):
@@ -81,57 +143,71 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def measure(name):
-    import tensorflow as tf
-
+def measure(name, size):
     constraint, spatial = sets()[name]
-    side = math.isqrt(FLAGS.size // (9 if spatial else 1)) // 16 * 16
+    side = math.isqrt(size // (9 if spatial else 1)) // 16 * 16
     shape = (3, 3, side, side) if spatial else (side, side)
-    w = np.random.default_rng(0).standard_normal(shape, dtype="float32")
-    tensor = tf.constant(w)
-    # What TensorFlow itself takes at its first calls, on a small tensor.
-    constraint(tensor[..., :600, :64])
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal(shape, dtype="float32")
+    kept = ops.convert_to_tensor(round(0.01 * w.size) if "99" in name else w.size // 10)
+    tensor = ops.convert_to_tensor(w)
+    f = ops.square(tensor) if "curvature" in name else ops.zeros(())
+    project, copy = compiled(projection(constraint)), compiled(ops.negative)
     before = peak()
-    constraint(tensor)
+    project(tensor, f, kept)
     memory = (peak() - before) / w.nbytes
-    pairs = [
-        (seconds(constraint, tensor), seconds(numpy_projection, w, 0.9))
+    copy(tensor)
+    turns = [
+        (
+            seconds(project, tensor, f, kept),
+            seconds(copy, tensor),
+            seconds(numpy_projection, w, 0.9),
+        )
         for _ in range(FLAGS.rounds)
     ]
     return {
+        "set": name,
         "weights": w.size,
-        "seconds": statistics.median(ours for ours, _ in pairs),
-        "numpy": statistics.median(plain for _, plain in pairs),
-        "ratio": statistics.median(ours / plain for ours, plain in pairs),
+        "seconds": statistics.median(ours for ours, _, _ in turns),
+        "copies": statistics.median(ours / copy for ours, copy, _ in turns),
+        "numpy": statistics.median(ours / plain for ours, _, plain in turns),
         "memory": memory,
     }
 
 
-def of_process(name):
-    command = [sys.executable, __file__, f"--only={name}", f"--size={FLAGS.size}"]
-    command.append(f"--rounds={FLAGS.rounds}")
+def of_process(name, size):
+    command = [sys.executable, __file__, f"--sets={name}", f"--sizes={size}"]
+    command += [f"--rounds={FLAGS.rounds}", "--json"]
     output = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(output.stdout.splitlines()[-1])
 
 
+def table(rows):
+    result = Table("set", title=f"Projections, {keras.config.backend()}, {device()}")
+    for column in ("weights", "ms", "copies", "over NumPy"):
+        result.add_column(column, justify="right")
+    if FLAGS.memory:
+        result.add_column("memory", justify="right")
+    for row in rows:
+        cells = [row["set"], f"{row['weights']:,}", f"{1e3 * row['seconds']:.2f}"]
+        cells += [f"{row['copies']:.1f}", f"{row['numpy']:.2f}x"]
+        if FLAGS.memory:
+            cells.append(f"{row['memory']:.1f}x")
+        result.add_row(*cells)
+    return result
+
+
 def main(_):
-    if FLAGS.only:
-        print(json.dumps(measure(FLAGS.only)))
-        return
-    table = Table("set", title="Projections")
-    for column in ("weights", "seconds", "NumPy, seconds", "ratio", "memory"):
-        table.add_column(column, justify="right")
-    for name in sets():
-        row = of_process(name)
-        table.add_row(
-            name,
-            f"{row['weights']:,}",
-            f"{row['seconds']:.2f}",
-            f"{row['numpy']:.2f}",
-            f"{row['ratio']:.2f}x",
-            f"{row['memory']:.1f}x",
-        )
-    Console().print(table)
+    names = [n for n in sets() if n.startswith(tuple(FLAGS.sets) or QUICK)]
+    # A name has commas, and is whole here.
+    if FLAGS.json:
+        names = [n for n in sets() if n == ",".join(FLAGS.sets)]
+    how = of_process if FLAGS.memory else measure
+    rows = [how(name, int(size)) for size in FLAGS.sizes for name in names]
+    if FLAGS.json:
+        print(json.dumps(rows[0]))
+    else:
+        Console().print(table(rows))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from tf_admm.constraints import SetConstraint
 from tf_admm.constraints import Sparsity
 from tf_admm.constraints import UnitSparsity
 from tf_admm.constraints import ValueConstraint
+from tf_admm.constraints import counting
 from tf_admm.constraints import selection
 from tf_admm.constraints.patterns import FOUR_OF_NINE
 from tf_admm.constraints.selection import largest
@@ -599,7 +600,8 @@ def nasty(size):
 @pytest.mark.parametrize("name", nasty(3))
 @pytest.mark.parametrize("size, sample", [(255, 90), (1000, 1)])
 def test_where_a_sample_is_sorted(monkeypatch, name, size, sample):
-    monkeypatch.setattr(selection, "SAMPLE", sample)
+    monkeypatch.setattr(selection, "SORTED", sample)
+    monkeypatch.setattr(counting, "SAMPLE", sample)
     x = nasty(size)[name].astype("float32")
     for kept in (1, size // 10, size - 1, size):
         mask = np.array(largest(x, kept))
@@ -611,7 +613,8 @@ def test_where_a_sample_is_sorted(monkeypatch, name, size, sample):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_where_a_sample_is_sorted_compiled(monkeypatch, dtype, jit_compile):
-    monkeypatch.setattr(selection, "SAMPLE", 90)
+    monkeypatch.setattr(selection, "SORTED", 90)
+    monkeypatch.setattr(counting, "SAMPLE", 90)
     compiled = tf.function(lambda x: largest(x, 100), jit_compile=jit_compile)
     for name in ("plain", "few values", "zero where sampled"):
         x = tf.cast(nasty(1000)[name], dtype)

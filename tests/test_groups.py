@@ -85,7 +85,7 @@ def test_the_contract(case):
         for mask, expected in zip(compiled, together.masks(ws)):
             np.testing.assert_array_equal(mask, expected)
     low = together.settle([tf.cast(w, "bfloat16") for w in ws])
-    assert all(s.dtype == "bfloat16" for s in low)
+    assert all(s.dtype == "bool" for s in low)
     ties = [tf.ones_like(w) for w in ws]
     for scores in together.scores(ties):
         assert len(np.unique(np.round(np.array(scores), 4))) == 1

@@ -21,6 +21,11 @@ class SetConstraint(keras.constraints.Constraint):
 
     #: Whether of two kernels that share it one must read what the other puts out.
     adjacent = False
+    #: Whether what is kept of one kernel that shares it depends on the others.
+    coupled = True
+    #: Whether a member is itself on an index set, and 0.0 elsewhere: then Z and U of
+    #: ADMM have disjoint supports.
+    disjoint = False
     #: What a weight is worth to it, as `tf_admm.constraints.metrics` has it.
     metric = "magnitude"
 
@@ -35,6 +40,9 @@ class SetConstraint(keras.constraints.Constraint):
         """A set like it that keeps so many times as much, as far as there is.
 
         Itself where that makes no sense: of few values, or n of m.
+
+        Args:
+            excess: float, or scalar tensor; no less is kept below 1.0.
         """
         return self
 
@@ -51,7 +59,8 @@ class SetConstraint(keras.constraints.Constraint):
                 by default as for s = 1.
 
         Returns:
-            List of tensors of the shapes and dtypes of `ws`.
+            List of tensors of the shapes of `ws`: booleans of masks, or else of the
+            dtypes of `ws`.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement `settle(ws)`.")
 
@@ -64,16 +73,6 @@ class SetConstraint(keras.constraints.Constraint):
                 worth.
         """
         return [ops.ones_like(part) for part in settled]
-
-    def target(self, v, z, settled):
-        """What the W-step pulls v = w + u towards; by default the last projection z.
-
-        Args:
-            v: tensor, in any order of axes.
-            z: tensor like it.
-            settled: tensor like it, the settled part of z.
-        """
-        return z
 
     def restrict(self, w, settled):
         """The nearest tensor with the same settled part: what retraining does.
@@ -89,7 +88,7 @@ class SetConstraint(keras.constraints.Constraint):
         )
 
     def holds(self, ws, settled):
-        """Whether kernels with these settled parts are in the set."""
+        """Whether kernels with these settled parts are in the set, a boolean tensor."""
         raise NotImplementedError(
             f"{type(self).__name__} must implement `holds(ws, settled)`."
         )
@@ -122,11 +121,12 @@ class MaskConstraint(SetConstraint):
             would miss, by the squared gradient that ADMM measures as it trains; or a
             function `(v, f)` to the weights of the norm
             (`tf_admm.constraints.metrics`).
-        excess: float, what is kept over what the set keeps; more than 1.0 in the sets
-            that `loosened` makes.
+        excess: scalar tensor, what is kept over what the set keeps, in the sets that
+            `loosened` makes; else `None`.
     """
 
-    excess = 1.0
+    disjoint = True
+    excess = None
 
     def loosened(self, excess):
         loose = copy.copy(self)
@@ -135,6 +135,19 @@ class MaskConstraint(SetConstraint):
 
     def admits(self, settled):
         return self.holds(settled, settled)
+
+    def budget(self, asked, units):
+        """How many of so many units are kept where so many are asked for.
+
+        Returns:
+            `asked` itself, an int; in a loosened set an integer tensor, so that one
+            compiled projection serves a budget that changes.
+        """
+        if self.excess is None:
+            return asked
+        more = ops.round(ops.cast(self.excess, "float32") * asked)
+        more = ops.minimum(ops.cast(ops.minimum(more, units), "int32"), units)
+        return ops.where(self.excess > 1, more, asked)
 
     def mask(self, w):
         """Index set of the nearest member.
@@ -152,15 +165,14 @@ class MaskConstraint(SetConstraint):
         return [self.mask(w) for w in ws]
 
     def settle(self, ws, worths=None):
-        masks = self.masks(ws if worths is None else worths)
-        return [ops.cast(mask, w.dtype) for w, mask in zip(ws, masks)]
+        return self.masks(ws if worths is None else worths)
 
     def regrown(self, settled, gradients):
         """What is kept, and where the gradients are largest, as far as the set goes."""
         most = functools.reduce(ops.maximum, [ops.max(g) for g in gradients])
         most = ops.where(most > 0, 1e3 * most, 1)
         return self.settle(
-            [ops.where(part != 0, most, g) for part, g in zip(settled, gradients)]
+            [ops.where(_nonzero(s), most, g) for s, g in zip(settled, gradients)]
         )
 
     def holds(self, ws, settled):
@@ -169,20 +181,17 @@ class MaskConstraint(SetConstraint):
         Which weights are zero is all that matters, and small ones beside large
         ones are zero to a norm.
         """
-        nonzero = [ops.convert_to_tensor(w) != 0 for w in ws]
+        nonzero = [_nonzero(w) for w in ws]
         masks = self.masks([ops.cast(support, "float32") for support in nonzero])
-        return all(
-            bool(ops.all(ops.logical_or(mask, ops.logical_not(support))))
+        return _all(
+            ops.all(ops.logical_or(mask, ops.logical_not(support)))
             for mask, support in zip(masks, nonzero)
         )
 
-    def target(self, v, z, settled):
-        """v itself on the mask, and 0.0 elsewhere."""
-        return self.restrict(v, settled)
-
     def restrict(self, w, settled):
         """`w * settled`, with 0.0 also where `w` is not finite."""
-        return ops.where(settled != 0, w, 0)
+        w = ops.convert_to_tensor(w)
+        return ops.where(_nonzero(settled), w, ops.zeros_like(w))
 
 
 class ValueConstraint(SetConstraint):
@@ -190,6 +199,8 @@ class ValueConstraint(SetConstraint):
 
     A subclass implements `codes(w, among)` and `restrict(w, codes)`.
     """
+
+    coupled = False
 
     def codes(self, w, among):
         """Which of the values each entry of the nearest member has.
@@ -211,7 +222,7 @@ class ValueConstraint(SetConstraint):
 
         Not its own projection, which among millions of weights is near the best only.
         """
-        return all(_near(w, self.restrict(w, codes)) for w, codes in zip(ws, settled))
+        return _all(_near(w, self.restrict(w, codes)) for w, codes in zip(ws, settled))
 
     def settle(self, ws, worths=None):
         return [self.codes(w, ops.ones_like(w, dtype="bool")) for w in ws]
@@ -234,14 +245,23 @@ _short = _Short().repr
 def _near(w, restricted):
     """Whether two tensors agree but for rounding, and zeros are zeros."""
     zeros = ops.all(ops.logical_or(restricted != 0, w == 0))
-    tolerance = 1e-2 if w.dtype in ("float16", "bfloat16") else 1e-5
+    low = keras.backend.standardize_dtype(w.dtype) in ("float16", "bfloat16")
+    tolerance = 1e-2 if low else 1e-5
     near = ops.max(ops.abs(w - restricted)) <= tolerance * ops.max(ops.abs(w))
-    return bool(ops.logical_and(zeros, near))
+    return ops.logical_and(zeros, near)
 
 
-def kept(total, sparsity, excess=1.0):
-    """How many of `total` are kept: `excess` times the rest that sparsity leaves."""
-    return min(total, round(excess * (total - round(sparsity * total))))
+def _nonzero(x):
+    return ops.cast(x, "bool")
+
+
+def _all(booleans):
+    return functools.reduce(ops.logical_and, booleans)
+
+
+def kept(total, sparsity):
+    """How many of `total` are kept: the rest that sparsity leaves, an int."""
+    return total - round(sparsity * total)
 
 
 def fraction(name, value):
@@ -267,3 +287,8 @@ def positive(name, value):
 def wide(w):
     """`w` in float32, or in its own precision if that is higher."""
     return ops.cast(w, keras.backend.result_type(w.dtype, "float32"))
+
+
+def widest(x):
+    """x in float64; in float32 on JAX, which has no wider floats unless told so."""
+    return x if keras.config.backend() == "jax" else ops.cast(x, "float64")

@@ -48,9 +48,9 @@ class GlobalSparsity(MaskConstraint):
         ws = [ops.convert_to_tensor(w) for w in ws]
         flat = [ops.reshape(w, (-1,)) for w in ws]
         size = sum(w.shape[0] for w in flat)
-        budget = kept(size, self.sparsity, self.excess)
-        flat = [_first(w, n) for w, n in zip(flat, _room(ws, budget))]
-        mask = selection.largest(ops.concatenate(flat), budget)
+        asked = kept(size, self.sparsity)
+        flat = [_first(w, n) for w, n in zip(flat, _room(ws, asked))]
+        mask = selection.largest(ops.concatenate(flat), self.budget(asked, size))
         return _cut(mask, [w.shape for w in ws])
 
     def get_config(self):
@@ -120,7 +120,7 @@ class UnitSparsity(MaskConstraint):
             ]
         )
         norms = selection.block_norms(both, (both.shape[0], 1))[0]
-        live = selection.largest(norms, kept(units, self.sparsity, self.excess))
+        live = selection.largest(norms, self.budget(kept(units, self.sparsity), units))
         incoming = ops.broadcast_to(live, first.shape)
         outgoing = ops.reshape(live, (1, units, 1))
         outgoing = ops.broadcast_to(outgoing, ops.reshape(second, split).shape)

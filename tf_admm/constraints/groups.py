@@ -61,7 +61,7 @@ class GroupSparsity(MaskConstraint):
 
     def kept(self, channels):
         """The number of channels that may be live, of `channels`."""
-        return kept(channels, self.fraction, self.excess)
+        return self.budget(kept(channels, self.fraction), channels)
 
     def masks(self, ws):
         raise ValueError(

@@ -1,6 +1,7 @@
 """Sparse, and then of few values on what is left."""
 
 import keras
+from keras import ops
 
 from tf_admm.constraints.base import MaskConstraint
 from tf_admm.constraints.base import SetConstraint
@@ -43,6 +44,10 @@ class Intersection(SetConstraint):
         self.values.check(shapes)
 
     @property
+    def coupled(self):
+        return self.pattern.coupled
+
+    @property
     def metric(self):
         return self.pattern.metric
 
@@ -60,7 +65,8 @@ class Intersection(SetConstraint):
         return self.pattern.regrown(settled, gradients)
 
     def holds(self, ws, settled):
-        return self.pattern.holds(ws, settled) and self.values.holds(ws, settled)
+        parts = (of.holds(ws, settled) for of in (self.pattern, self.values))
+        return ops.logical_and(*parts)
 
     def restrict(self, w, settled):
         return self.values.restrict(w, settled)

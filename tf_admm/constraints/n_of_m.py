@@ -36,6 +36,8 @@ class NMSparsity(MaskConstraint):
     [0.0, -3.0, 2.0, 0.0]
     """
 
+    coupled = False
+
     def __init__(
         self, n: int, m: int, axis: int = -2, metric: str | Callable = "magnitude"
     ):

@@ -51,6 +51,8 @@ class PatternSparsity(MaskConstraint):
     2020, arXiv:2001.00138.
     """
 
+    coupled = False
+
     def __init__(
         self,
         patterns: Any = None,
@@ -75,7 +77,8 @@ class PatternSparsity(MaskConstraint):
     def mask(self, w):
         w = ops.convert_to_tensor(w)
         pattern, norms = self._nearest(w)
-        budget = kept(norms.shape[0], self.connectivity, self.excess)
+        units = norms.shape[0]
+        budget = self.budget(kept(units, self.connectivity), units)
         whole = selection.largest(norms, budget)
         library = ops.transpose(ops.reshape(self._library, (-1, _size(w)))) != 0
         mask = ops.reshape(ops.take(library, pattern, axis=1), w.shape)

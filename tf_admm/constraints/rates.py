@@ -28,6 +28,8 @@ class RateConstraint(MaskConstraint):
     A subclass implements `unit(shape)`.
     """
 
+    coupled = False
+
     def __init__(self, sparsity: float, metric: str | Callable = "magnitude"):
         self.sparsity = fraction("sparsity", sparsity)
         self.metric = metrics.get(metric)
@@ -44,7 +46,7 @@ class RateConstraint(MaskConstraint):
 
     def kept(self, units):
         """The number `l` of blocks kept, of `units`."""
-        return kept(units, self.sparsity, self.excess)
+        return self.budget(kept(units, self.sparsity), units)
 
     def scores(self, w):
         """Squared norms of the blocks of `w`, up to one factor for all."""

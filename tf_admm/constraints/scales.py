@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from tf_admm.constraints.base import widest
+
 #: Places of a column, its weights times the steps between levels. Up to so many the
 #: exact search tries them all; in longer columns it tries scales on a grid.
 PLACES = 2**15
@@ -105,8 +107,7 @@ class Magnitudes:
             products.append(_along(size * among, row) * gaps)
             squares.append(_along(among, row) * of_squares)
         products, squares = (
-            ops.cumsum(ops.cast(ops.concatenate(x), "float64"), axis=0)
-            for x in (products, squares)
+            ops.cumsum(widest(ops.concatenate(x)), axis=0) for x in (products, squares)
         )
         best = ops.argmax(ratio(products**2, squares), axis=0, keepdims=True)
         scale = ratio(_along(products, best), _along(squares, best))
