@@ -33,7 +33,7 @@ GROUND_USES = {"functools", "keras", "math", "numbers", "numpy", "reprlib", "tf_
 GROUND_USES |= {"collections", "copy", "dataclasses", "typing"}
 #: Where a function may import a backend.
 BACKENDS = ("tensorflow", "jax", "torch")
-INSIDE_FUNCTIONS = ("admm/trainers/tensorflow.py", "admm/checks.py")
+INSIDE_FUNCTIONS = [f"admm/trainers/{backend}.py" for backend in BACKENDS]
 #: What may import LiteRT.
 LITERT = ("export", "reporting")
 QUARANTINED = ("tensorflow_model_optimization", "tf_keras", "ai_edge_litert")
@@ -270,7 +270,7 @@ z = half(v)
 np.testing.assert_array_equal(to_numpy(z), [[0, -3], [2, 0]])
 u = updates.dual_step(v, z)
 assert float(updates.penalty(v, z, u, 2.0)) == 5.0
-gap, moved, _, _ = updates.residuals([v], [z], [v], 2.0)
+gap, moved, _, _ = updates.residuals(to_numpy(updates.sums(v, z, v)), 2.0)
 np.testing.assert_allclose([gap, moved], [1.25**0.5, 2 * 1.25**0.5], rtol=1e-6)
 assert schedules.Constant(0.5)(0.5) == 0.5
 model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
@@ -291,8 +291,7 @@ def test_the_mathematics_on_another_backend(backend, needs):
     code = ON_ANOTHER_BACKEND.format(backend=backend)
     result = python(code, KERAS_BACKEND=backend)
     assert result.returncode == 0, result.stderr
-    assert "Expected the TensorFlow backend" in result.stdout
-    assert f"Received: {backend}" in result.stdout
+    assert ("Received: 'numpy'" in result.stdout) == (backend == "numpy")
 
 
 def public():

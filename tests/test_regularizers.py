@@ -25,9 +25,10 @@ def test_value_and_gradient(rho):
     gradient = tape.gradient(value, variable)
     assert value.shape == ()
     assert float(value) == pytest.approx(oracles.penalty(w, z, u, rho), rel=1e-5)
-    np.testing.assert_allclose(
-        gradient, oracles.penalty_gradient(w, z, u, rho), rtol=1e-5
-    )
+    expected = oracles.penalty_gradient(w, z, u, rho)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5)
+    closed = ADMMRegularizer(*variables(z, u, rho)).gradient(variable)
+    np.testing.assert_allclose(closed, expected, rtol=1e-5, atol=1e-7)
 
 
 def test_squared_and_halved():

@@ -9,7 +9,7 @@ from oracles import Units
 from test_constraints import blocks
 
 import tf_admm
-from tf_admm.admm import slots
+from tf_admm.admm import slot
 from tf_admm.constraints import BlockSparsity
 from tf_admm.constraints import ChannelSparsity
 from tf_admm.constraints import Clusters
@@ -223,7 +223,7 @@ def test_a_large_kernel_of_few_values_is_finished():
 def test_what_is_not_in_its_set_is_an_error(constraint, monkeypatch):
     """Were the weights not cut, it would be noticed, not hoped for."""
     admm = build({MATRICES: constraint})
-    monkeypatch.setattr(slots.Slot, "cut", lambda self: None)
+    monkeypatch.setattr(slot.Slot, "trim", lambda self: None)
     with pytest.raises(RuntimeError, match="to satisfy .*Received: .*nonzeros"):
         admm.finalize()
 

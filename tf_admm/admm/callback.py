@@ -156,7 +156,7 @@ class ADMMCallback(keras.callbacks.Callback):
     def _catch_up(self, epoch):
         """Make what was due when a backup was written, and not yet made."""
         replayed = self._pace.at_end and self._replay
-        if self._pace.was_due(self.model) and not replayed:
+        if self._pace.is_due(self.model) and not replayed:
             self.model.dual_update(self._t(epoch))
         self._turn(epoch)
 
@@ -182,7 +182,8 @@ class ADMMCallback(keras.callbacks.Callback):
         steps = self.params["steps"]
         # The last of several steps an execution may lie beyond the epoch's end.
         done = min(batch + 1, steps or batch + 1)
-        if self._pace.is_due(self.model, done):
+        if self._pace.looks(done) and self._pace.is_due(self.model):
+            self._pace.note(done)
             self._note_steps()
             self.model.dual_update(
                 self._t(self._epoch + (done / steps if steps else 0))
@@ -193,7 +194,7 @@ class ADMMCallback(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {} if logs is None else logs
-        logs["admm_penalty"] = float(self.model.penalty())
+        logs["admm_penalty"] = self.model.penalty()
         in_admm = self.model.phase == ADMM
         if in_admm and self._pace.at_end and self.model.steps_since_update:
             self._note_steps()

@@ -13,6 +13,9 @@ from tf_admm.structure import kernels
 from tf_admm.structure import members
 from tf_admm.structure.groups import channel_groups
 
+#: Of weights files; those of releases 0.1 and 0.2 do not name theirs.
+FORMAT = 2
+
 
 def seeds(model):
     """The seed generator states of a model, which no Keras file holds."""
@@ -57,6 +60,7 @@ def save(store, model, slots):
         store[f"seed_{i}"] = keras.ops.convert_to_numpy(seed)
     text = describe(model, slots).encode()
     store["constraints"] = np.frombuffer(text, dtype="uint8")
+    store["format"] = np.array(FORMAT)
 
 
 def load(store, model, slots):
@@ -78,7 +82,24 @@ def load(store, model, slots):
         )
     for i, seed in enumerate(seeds(model)):
         seed.assign(store.pop(f"seed_{i}"))
-    return store
+    written = int(np.asarray(store.pop("format", 1)))
+    return store if written == FORMAT else _converted(store, slots)
+
+
+def _converted(store, slots):
+    """What a file of releases 0.1 and 0.2 holds: z, u and a float mask of each kernel.
+
+    The other variables follow in the order that they have now.
+    """
+    old = iter([store[key] for key in sorted(store, key=int)])
+    new = []
+    for slot in slots:
+        z, u, settled = (np.asarray(next(old)) for _ in range(3))
+        disjoint = slot.constraint.disjoint
+        new += [z - u, settled != 0] if disjoint else [z, u, settled]
+        new += [next(old)] if slot.f is not None else []
+        new += [np.asarray(next(old)) != 0] if slot.live is not None else []
+    return {str(place): value for place, value in enumerate([*new, *old])}
 
 
 def meaning(description):

@@ -46,16 +46,6 @@ def check_regrowth(regrowth):
         )
 
 
-def check_backend():
-    """Raise unless the backend is one that `train_step` is written for."""
-    backend = keras.backend.backend()
-    if backend != "tensorflow":
-        raise RuntimeError(
-            "Expected the TensorFlow backend (KERAS_BACKEND=tensorflow), for "
-            f"which `ADMMModel.train_step` is written. Received: {backend}"
-        )
-
-
 def check_model(model):
     """Raise unless `model` is a built Keras model with Keras' own steps."""
     check_built(model)
@@ -71,24 +61,6 @@ def check_model(model):
             f"of class {type(model).__name__}, which overrides {own}. Move what "
             "they do to `compile(loss=..., metrics=...)`, or to `add_loss` in "
             "a layer."
-        )
-
-
-def check_scope(found):
-    """Raise unless the kernels were made in the current strategy's scope."""
-    import tensorflow as tf
-
-    strategy = tf.distribute.get_strategy()
-    foreign = [
-        kernel.path
-        for kernel in found
-        if not strategy.extended.variable_created_in_scope(kernel.variable.value)
-    ]
-    if foreign:
-        raise ValueError(
-            "Expected the model and its `ADMMModel` to be built in the scope of "
-            f"the same `tf.distribute` strategy. Received: {strategy}, in whose "
-            f"scope these kernels were not built: {foreign}"
         )
 
 

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import keras
-from keras import ops
+import numpy as np
 
 from tf_admm import schedules
 from tf_admm.admm import checkpoints
@@ -14,20 +14,19 @@ from tf_admm.admm import checks
 from tf_admm.admm import defaults
 from tf_admm.admm import optimizer
 from tf_admm.admm import progress
+from tf_admm.admm import trainers
 from tf_admm.admm import updates
 from tf_admm.admm.progress import ADMM
 from tf_admm.admm.progress import DENSE
 from tf_admm.admm.progress import RETRAINING
 from tf_admm.admm.reading import Reading
-from tf_admm.admm.regularizer import ADMMRegularizer
 from tf_admm.admm.saving import Saving
 from tf_admm.admm.slots import Slots
-from tf_admm.admm.trainers import tensorflow
 from tf_admm.structure import members
 
 
 @keras.saving.register_keras_serializable(package="tf_admm")
-class ADMMModel(Reading, Saving, tensorflow.Trainer, keras.Model):
+class ADMMModel(Reading, Saving, trainers.Trainer, keras.Model):
     """Prunes a Keras model by ADMM: compile it, fit it, take its `.model`.
 
     ADMM minimises `f(W, b)` subject to `W_i in S_i`, by three updates:
@@ -78,7 +77,7 @@ class ADMMModel(Reading, Saving, tensorflow.Trainer, keras.Model):
             prunes within that.
 
     Raises:
-        RuntimeError: if the backend is not TensorFlow.
+        RuntimeError: if the backend is none that Keras trains on.
         ValueError: if the model is not a built Keras model, brings a training step of
             its own, or was built in another `tf.distribute` scope; if a constraint key
             matches nothing that can be pruned; if both or neither of `constraints` and
@@ -121,14 +120,14 @@ class ADMMModel(Reading, Saving, tensorflow.Trainer, keras.Model):
         kept = schedules.get(1.0 if kept is None else kept)
         checks.check_kept(kept)
         checks.check_regrowth(regrowth)
-        checks.check_backend()
+        self.check_backend()
         checks.check_model(model)
         # A saved model gives the pairs themselves: what is trainable may have changed.
         if isinstance(constraints, members.Matched):
             matched = constraints
         else:
             matched = members.match(model, constraints)
-        checks.check_scope([kernel for kernel, _ in matched])
+        self.check_scope([kernel for kernel, _ in matched])
         # The model casts its inputs itself, as its own dtype policy says.
         super().__init__(autocast=False, **kwargs)
         self.model = model
@@ -153,17 +152,12 @@ class ADMMModel(Reading, Saving, tensorflow.Trainer, keras.Model):
         return self.model(inputs, training=training)
 
     def penalty(self):
-        """`sum_i rho/2 ||W_i - Z_i + U_i||_F^2`, a scalar tensor.
+        """`sum_i rho/2 ||W_i - Z_i + U_i||_F^2`, a float.
 
         Z_i is the nearest to `W_i + U_i` with what the last Z-step settled: for sets
         of masks, only what is to be zero is pulled, and the rest trains freely.
         """
-        penalties = [
-            ADMMRegularizer(slot.target(), slot.u, self._progress.rho)(slot.w)
-            for slot in self._slots
-        ]
-        # Kernels may differ in precision.
-        return sum(ops.cast(penalty, "float32") for penalty in penalties)
+        return self._slots.penalty(self.rho)
 
     def fit(self, *args, **kwargs):
         """`keras.Model.fit`, which says so if it ends before retraining."""
@@ -180,7 +174,7 @@ class ADMMModel(Reading, Saving, tensorflow.Trainer, keras.Model):
         self._initial_epoch = None
         if self.phase == RETRAINING:
             # Keras writes weight averages over the weights as `fit` ends.
-            self._restrict_weights(self.distribute_strategy)
+            self._restrict_weights()
         elif self.phase == ADMM:
             warnings.warn(
                 "`fit` ended in the ADMM phase: the weights are not pruned yet. "
@@ -209,7 +203,7 @@ class ADMMModel(Reading, Saving, tensorflow.Trainer, keras.Model):
         """
         given = data if isinstance(data, tuple) else (data,)
         given = dict(zip(("x", "y", "sample_weight"), given))
-        with checkpoints.put_back([v for s in self._slots for v in s.moved_by_a_cut()]):
+        with checkpoints.put_back([v for s in self._slots for v in s.variables]):
             self._settle()
             self._slots.trim()
             return self.evaluate(**given, verbose=0, return_dict=True, **kwargs)
@@ -222,7 +216,7 @@ class ADMMModel(Reading, Saving, tensorflow.Trainer, keras.Model):
         self._begin(self.schedule(0.0))
 
     def _begin(self, rho):
-        self._slots.z_step(self._excess(0.0))
+        self._slots.begin(self._excess(0.0))
         self._progress.rho.assign(rho)
         self._progress.pulled.assign(self.penalty())
         self._progress.enter(ADMM)
@@ -270,10 +264,7 @@ class ADMMModel(Reading, Saving, tensorflow.Trainer, keras.Model):
         self._check_phase()
         self._check_finite()
         followed = self.has_followed
-        previous = [ops.copy(slot.z) for slot in self._slots]
-        self._slots.z_step(self._excess(t))
-        self._slots.u_step()
-        self._note_residuals(previous)
+        self._note(self._slots.update(self._excess(t)))
         self._change_rho(float(self._next_rho(t, followed)))
         self._progress.pulled.assign(self.penalty())
         self._progress.steps.assign(0)
@@ -285,10 +276,9 @@ class ADMMModel(Reading, Saving, tensorflow.Trainer, keras.Model):
                 f"ends. Received: the {self.phase} phase"
             )
 
-    def _note_residuals(self, previous):
-        w, z = zip(*((slot.value(), slot.z) for slot in self._slots))
-        self._progress.residuals.assign(updates.residuals(w, z, previous, self.rho))
-        self._progress.changed.assign(updates.changed(z, previous))
+    def _note(self, sums):
+        self._progress.residuals.assign(updates.residuals(sums, self.rho))
+        self._progress.changed.assign(updates.changed(sums))
 
     def _next_rho(self, t, followed):
         found = schedules.Found(
@@ -306,8 +296,8 @@ class ADMMModel(Reading, Saving, tensorflow.Trainer, keras.Model):
         return self.schedule.measures and self.rho == 0.0
 
     def _change_rho(self, rho):
-        for slot in self._slots:
-            slot.u.assign(updates.rescale_dual(slot.u, self.rho, rho))
+        if rho != self.rho:
+            self._slots.rescale(updates.rescaling(self.rho, rho))
         self._progress.rho.assign(rho)
 
     def finalize(self) -> None:
@@ -329,28 +319,26 @@ class ADMMModel(Reading, Saving, tensorflow.Trainer, keras.Model):
             self.begin()
         self._cut()
         self._progress.rho.assign(0.0)
-        self._progress.residuals.assign(ops.zeros_like(self._progress.residuals))
+        self._progress.residuals.assign(np.zeros(len(progress.RESIDUALS)))
         self._progress.changed.assign(0.0)
         self._progress.enter(RETRAINING)
 
     def _settle(self):
         """Another Z-step, if W has moved since the last, or that was of looser sets."""
         if self.steps_since_update > 0 or not self._slots.is_settled():
-            self._slots.z_step()
+            self._slots.settle()
 
     def _cut(self):
         self._check_finite()
         self._settle()
         self._slots.cut()
-        self._slots.check_feasible()
 
     def _check_finite(self):
-        for slot in self._slots:
-            slot.check_finite()
+        self._slots.check_finite()
 
     def restart_optimizer(self, config):
         """Put the compiled optimizer back to its beginning, in place."""
-        with self.distribute_strategy.scope():
+        with self.scope():
             optimizer.restart(self.optimizer, config, self.trainable_variables)
 
     # Its config.

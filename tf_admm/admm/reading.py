@@ -47,7 +47,7 @@ class Reading:
     @property
     def has_followed(self) -> bool:
         """Whether W has come half of the way to Z - U since the last update."""
-        return float(self.penalty()) <= progress.value(self._progress.pulled) / 4
+        return self.penalty() <= progress.value(self._progress.pulled) / 4
 
     @property
     def residuals(self) -> dict[str, float]:
@@ -63,4 +63,4 @@ class Reading:
     @property
     def masks(self) -> list[tuple[keras.Variable, Any]]:
         """Each constrained weight, and where the last Z-step keeps it, as booleans."""
-        return [(slot.w, slot.settled != 0) for slot in self._slots]
+        return [(s.w, keras.ops.cast(s.settled, "bool")) for s in self._slots]

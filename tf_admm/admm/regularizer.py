@@ -15,20 +15,28 @@ class ADMMRegularizer(keras.regularizers.Regularizer):
 
     Args:
         z: tensor or variable of the shape of the kernel, the feasible copy of it.
-        u: variable of the shape of the kernel, the scaled dual.
-        rho: scalar variable.
+        u: tensor or variable of the shape of the kernel, the scaled dual.
+        rho: scalar tensor or variable.
 
     Reference: Zhang et al., 2018, arXiv:1804.03294, first subproblem.
     """
 
-    def __init__(self, z: Any, u: keras.Variable, rho: Any):
+    def __init__(self, z: Any, u: Any, rho: Any):
         self.z = z
         self.u = u
         self.rho = rho
 
     def __call__(self, w):
+        return updates.penalty(*self._wide(w))
+
+    def gradient(self, w):
+        """`rho (w - z + u)`, which the W-update adds to the gradient of the task."""
+        return updates.pull(*self._wide(w))
+
+    def _wide(self, w):
+        """Everything in the precision of the state."""
         w, rho = (keras.ops.cast(x, self.z.dtype) for x in (w, self.rho))
-        return updates.penalty(w, self.z, self.u, rho)
+        return w, self.z, self.u, rho
 
     def get_config(self):
         raise ValueError(

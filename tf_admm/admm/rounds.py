@@ -37,13 +37,19 @@ class EveryEpoch:
     def begin(self, model):
         """An epoch begins, and nothing is pending from the last."""
 
-    def is_due(self, model, done):
-        """Whether Z and U are updated now, so many steps into the epoch."""
+    def looks(self, done):
+        """Whether the model is asked if Z and U are due, so many steps into the epoch.
+
+        Only then, since on JAX that reads the state back from the train step.
+        """
         return False
 
-    def was_due(self, model):
-        """Whether they should have been as the last epoch ended."""
+    def is_due(self, model):
+        """Whether Z and U are updated now, or should have been before."""
         return model.steps_since_update > 0
+
+    def note(self, done):
+        """They were updated, so many steps into the epoch."""
 
 
 class EverySteps:
@@ -61,15 +67,15 @@ class EverySteps:
     def begin(self, model):
         self._updated_at = -model.steps_since_update
 
-    def is_due(self, model, done):
-        # Where the length of the epoch isn't known, the model is asked.
-        due = done - self._updated_at >= self.steps and self.was_due(model)
-        if due:
-            self._updated_at = done
-        return due
+    def looks(self, done):
+        return done - self._updated_at >= self.steps
 
-    def was_due(self, model):
+    def is_due(self, model):
+        # Where the length of the epoch isn't known, only the model knows.
         return model.steps_since_update >= self.steps
+
+    def note(self, done):
+        self._updated_at = done
 
 
 class Following:
@@ -91,13 +97,16 @@ class Following:
     def begin(self, model):
         self._looked_at = -(model.steps_since_update % self._every)
 
-    def is_due(self, model, done):
+    def looks(self, done):
         if done - self._looked_at < self._every:
             return False
         self._looked_at = done
-        return self.was_due(model)
+        return True
 
-    def was_due(self, model):
+    def note(self, done):
+        """Nothing: it looks again after as many steps."""
+
+    def is_due(self, model):
         waited = model.steps_since_update
         followed = waited >= self._every and model.has_followed
         return followed or waited >= self._longest

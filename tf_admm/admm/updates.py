@@ -24,22 +24,43 @@ def penalty(w, z, u, rho):
     return 0.5 * rho * ops.sum(ops.square(w - z + u))
 
 
+def pull(w, z, u, rho):
+    """`rho (w - z + u)`, its gradient."""
+    return rho * (w - z + u)
+
+
 def dual_step(v, z):
     """The U-step, `u + w - z`, from `v = w + u`; exactly 0.0 where z is v."""
     return v - z
 
 
-def rescale_dual(u, old_rho, new_rho):
-    """Keep `Lambda = rho * u` when rho changes; `u` is 0 where rho is 0."""
-    return u * (old_rho / new_rho if new_rho > 0.0 else 0.0)
+def rescaling(old_rho, new_rho):
+    """By what u is multiplied to keep `Lambda = rho * u`; u is 0 where rho is 0."""
+    return old_rho / new_rho if new_rho > 0.0 else 0.0
 
 
-def residuals(w, z, previous, rho):
+def sums(w, z, previous):
+    """What residuals are made of, for one kernel; add them up over all.
+
+    Args:
+        w, z, previous: tensors: the kernel, its projection, and the one before it.
+
+    Returns:
+        Tensor of shape `(6,)`: `||w - z||^2`, `||z - previous||^2`, `||w||^2`,
+        `||z||^2`, how many nonzeros of z were 0.0 before, and how many there are.
+    """
+    nonzero = z != 0
+    new = ops.logical_and(nonzero, previous == 0)
+    squares = [ops.sum(ops.square(x)) for x in (w - z, z - previous, w, z)]
+    counts = [ops.sum(ops.cast(x, w.dtype)) for x in (new, nonzero)]
+    return ops.stack([*squares, *counts])
+
+
+def residuals(sums, rho):
     """Primal and dual residuals over all kernels, absolute and relative.
 
     Args:
-        w, z, previous: lists of tensors: the kernels, their projections, and
-            the projections before these.
+        sums: as the function `sums` has them, added up, as floats.
         rho: float.
 
     Returns:
@@ -47,26 +68,13 @@ def residuals(w, z, previous, rho):
         ||z - previous|| / ||z||)`; 0 / 0 counts as 0, and anything else
         over 0 as infinity.
     """
-    gap = norm(a - b for a, b in zip(w, z))
-    moved = norm(a - b for a, b in zip(z, previous))
-    size = norm(z)
-    return (
-        gap,
-        rho * moved,
-        _ratio(gap, max(norm(w), size)),
-        _ratio(moved, size),
-    )
+    gap, moved, w, z = (math.sqrt(square) for square in sums[:4])
+    return gap, rho * moved, _ratio(gap, max(w, z)), _ratio(moved, z)
 
 
-def changed(z, previous):
+def changed(sums):
     """Share of the nonzeros of z that were 0.0 before, over all kernels, a float."""
-    new = sum(int(ops.sum((a != 0) & (b == 0))) for a, b in zip(z, previous))
-    return new / max(1, sum(int(ops.count_nonzero(a)) for a in z))
-
-
-def norm(tensors):
-    """Euclidean norm over all entries of several tensors, a float."""
-    return math.sqrt(sum(float(ops.sum(ops.square(t))) for t in tensors))
+    return float(sums[4] / max(1.0, sums[5]))
 
 
 def _ratio(a, b):

@@ -84,7 +84,7 @@ def admm(problem, project):
         if changed == 0 and np.allclose(z, before, rtol=1e-3, atol=0):
             break
         grown = rho * next(factor for share, factor in GROWTH if changed >= share)
-        u, rho = updates.rescale_dual(u, rho, grown), grown
+        u, rho = u * updates.rescaling(rho, grown), grown
     return z
 
 

@@ -1,1 +1,21 @@
-"""The W-update, one file for each Keras backend that can train."""
+"""The W-update on each of Keras' backends, one short file for each.
+
+Every file has the same names: `Trainer`, which `ADMMModel` is mixed of; `Compiled` and
+`Once`, functions of variables that run as one; and `either`, a choice by data.
+"""
+
+import importlib
+
+import keras
+
+#: The backends that there is a file for.
+BACKENDS = ("tensorflow", "jax", "torch")
+
+_name = keras.config.backend()
+_file = _name if _name in BACKENDS else "other"
+_backend = importlib.import_module(f"tf_admm.admm.trainers.{_file}")
+
+Trainer = _backend.Trainer
+Compiled = _backend.Compiled
+Once = _backend.Once
+either = _backend.either

@@ -1,14 +1,18 @@
 """The W-update on TensorFlow: `train_step`, also under `tf.distribute`."""
 
+import functools
+
 import keras
 from keras import ops
 
+from tf_admm.admm.trainers.steps import Steps
 
-class Trainer:
-    """The `train_step` of `ADMMModel`, which it is mixed into.
+#: Only what is chosen runs, so that a phase does not wait for what it throws away.
+either = ops.cond
 
-    One traced step serves ADMM and retraining: the phase is data.
-    """
+
+class Trainer(Steps):
+    """The `train_step` of `ADMMModel`, which it is mixed into."""
 
     def train_step(self, data):
         """One step of the W-update; under the mask, one of retraining."""
@@ -20,40 +24,18 @@ class Trainer:
         with tf.GradientTape() as tape:
             y_pred = self(x, training=True)
             task = self.compute_loss(x, y, y_pred, sample_weight, training=True)
-            loss = task + ops.cast(self.penalty() / replicas, task.dtype)
-            loss = self.optimizer.scale_loss(loss)
+            loss = self.optimizer.scale_loss(task)
         gradients = tape.gradient(loss, self.trainable_weights)
-        self._track_curvature(gradients, replica)
-        self.optimizer.apply(
-            self._restrict_gradients(gradients), self.trainable_weights
-        )
-        replica.merge_call(self._restrict_weights)
+        scale = self._scale()
+        self._measure(gradients, scale, lambda g: replica.all_reduce("SUM", g))
+        gradients = self._steer(gradients, scale, 1 / replicas)
+        self.optimizer.apply(gradients, self.trainable_weights)
+        replica.merge_call(self._restrict_replicas)
         self._progress.steps.assign_add(1)
         self._track_loss(task * replicas, x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
-    def _track_curvature(self, gradients, replica):
-        """The squared gradient of the task, of the whole batch, while ADMM runs."""
-        scale = self.optimizer.scale_loss(ops.ones(()))
-        found = {id(w): g for w, g in zip(self.trainable_weights, gradients)}
-        for slot in self._slots:
-            if slot.f is not None:
-                g = ops.convert_to_tensor(found[id(slot.w)])
-                g = replica.all_reduce("SUM", g) / ops.cast(scale, g.dtype)
-                slot.track(g, self._progress.rho, self._progress.retraining())
-
-    def _restrict_gradients(self, gradients):
-        """Under the mask, so that no optimizer slot, norm or average moves."""
-        slots = {id(slot.w): slot for slot in self._slots}
-        return [
-            slots[id(w)].restrict(ops.convert_to_tensor(g), self._progress.retraining())
-            if id(w) in slots
-            else g
-            for g, w in zip(gradients, self.trainable_weights)
-        ]
-
-    def _restrict_weights(self, strategy):
-        """Under the mask, so that no decay or constraint moves a zero."""
+    def _restrict_replicas(self, strategy):
         for slot in self._slots:
             strategy.extended.update(
                 slot.w.value,
@@ -62,8 +44,54 @@ class Trainer:
                 group=False,
             )
 
-    def _track_loss(self, loss, x):
-        size = ops.shape(next(i for i in keras.tree.flatten(x) if i is not None))[0]
-        for metric in self.metrics:
-            if metric.name == "loss":
-                metric.update_state(loss, sample_weight=size)
+    def _restrict_weights(self):
+        self._restrict_replicas(self.distribute_strategy)
+
+    def scope(self):
+        return self.distribute_strategy.scope()
+
+    @staticmethod
+    def check_scope(found):
+        """Raise unless the kernels were made in the current strategy's scope."""
+        import tensorflow as tf
+
+        strategy = tf.distribute.get_strategy()
+        foreign = [
+            kernel.path
+            for kernel in found
+            if not strategy.extended.variable_created_in_scope(kernel.variable.value)
+        ]
+        if foreign:
+            raise ValueError(
+                "Expected the model and its `ADMMModel` to be built in the scope of "
+                f"the same `tf.distribute` strategy. Received: {strategy}, in whose "
+                f"scope these kernels were not built: {foreign}"
+            )
+
+
+class Compiled:
+    """A function of tensors that reads and assigns variables, as one graph.
+
+    Args:
+        function: of scalars and tensors.
+        variables: list, those that it reads or assigns.
+    """
+
+    def __init__(self, function, variables):
+        import tensorflow as tf
+
+        # Of methods TensorFlow counts the traces of all objects as those of one.
+        self._function = tf.function(functools.partial(function), autograph=False)
+
+    def __call__(self, *arguments):
+        return self._function(*map(ops.convert_to_tensor, arguments))
+
+
+class Once:
+    """The same, for what a run calls once or twice: a trace takes ten calls' time."""
+
+    def __init__(self, function, variables):
+        self._function = function
+
+    def __call__(self, *arguments):
+        return self._function(*arguments)

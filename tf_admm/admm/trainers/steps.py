@@ -1,0 +1,75 @@
+"""What the training steps of all backends share."""
+
+import contextlib
+
+import keras
+from keras import ops
+
+
+class Steps:
+    """The W-update from the gradients of the task on; mixed into the trainers.
+
+    The gradient of the penalty, `rho (W - Z + U)`, is added to that of the task in
+    closed form: no tensor of the penalty is kept for a backward pass, and the loss is
+    the task's. One step serves ADMM and retraining: the phase is data.
+    """
+
+    def _steer(self, gradients, scale, share=1.0):
+        """The gradients of the W-update; in retraining, those under the mask.
+
+        No optimizer slot, norm or average moves where the mask is 0.0.
+
+        Args:
+            gradients: list of tensors or `None`, of the task, in the order of the
+                trainable weights.
+            scale: scalar tensor, by which the loss was scaled.
+            share: float, the part of the penalty that this replica adds.
+        """
+        rho = self._progress.rho * ops.cast(scale, "float32") * share
+        retraining = self._progress.retraining()
+        slots = {id(slot.w): slot for slot in self._slots}
+        return [
+            slots[id(w)].steer(_dense(g, w), rho, retraining) if id(w) in slots else g
+            for g, w in zip(gradients, self.trainable_weights)
+        ]
+
+    def _measure(self, gradients, scale, reduced=lambda g: g):
+        """The squared gradient of the task, of the whole batch, while ADMM runs."""
+        found = {id(w): g for w, g in zip(self.trainable_weights, gradients)}
+        for slot in self._slots:
+            if slot.f is not None:
+                g = reduced(_dense(found[id(slot.w)], slot.w))
+                slot.measure(g / ops.cast(scale, g.dtype), self._progress.retraining())
+
+    def _restrict_weights(self):
+        """Under the mask, so that no decay or constraint moves a zero."""
+        for slot in self._slots:
+            slot.w.assign(slot.restrict(slot.w, self._progress.retraining()))
+
+    def _scale(self):
+        """The factor by which the optimizer scales the loss, a scalar tensor."""
+        return self.optimizer.scale_loss(ops.ones(()))
+
+    def _track_loss(self, loss, x):
+        """The mean over the epoch, which Keras' own steps keep."""
+        size = ops.shape(next(i for i in keras.tree.flatten(x) if i is not None))[0]
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss, sample_weight=size)
+
+    def scope(self):
+        """In which variables are assigned outside of a step."""
+        return contextlib.nullcontext()
+
+    @staticmethod
+    def check_backend():
+        """Raise if the backend trains nothing."""
+
+    @staticmethod
+    def check_scope(found):
+        """Raise if kernels were made where they can't be trained."""
+
+
+def _dense(gradient, w):
+    """A gradient as a tensor; zeros where the loss does not depend on w."""
+    return ops.zeros_like(w) if gradient is None else ops.convert_to_tensor(gradient)

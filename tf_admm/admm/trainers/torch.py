@@ -1,0 +1,51 @@
+"""The W-update on PyTorch."""
+
+import keras
+
+from tf_admm.admm.trainers.steps import Steps
+
+
+def either(predicate, yes, no):
+    """Only what is chosen runs: PyTorch runs step by step."""
+    return yes() if bool(predicate) else no()
+
+
+class Trainer(Steps):
+    """The `train_step` of `ADMMModel`, which it is mixed into."""
+
+    def train_step(self, data):
+        """One step of the W-update; under the mask, one of retraining."""
+        import torch
+
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=True)
+        self.zero_grad()
+        task = self.compute_loss(x, y, y_pred, sample_weight, training=True)
+        self._track_loss(task.detach(), x)
+        self.optimizer.scale_loss(task).backward()
+        gradients = [w.value.grad for w in self.trainable_weights]
+        with torch.no_grad():
+            scale = self._scale()
+            self._measure(gradients, scale)
+            gradients = self._steer(gradients, scale)
+            self.optimizer.apply(gradients, self.trainable_weights)
+            self._restrict_weights()
+            self._progress.steps.assign_add(1)
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+
+class Compiled:
+    """A function of tensors that reads and assigns variables, without gradients."""
+
+    def __init__(self, function, variables):
+        self._function = function
+
+    def __call__(self, *arguments):
+        import torch
+
+        with torch.no_grad():
+            return self._function(*arguments)
+
+
+#: For what a run calls once or twice.
+Once = Compiled
