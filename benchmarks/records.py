@@ -6,9 +6,11 @@ prunes each network to each ratio, each seed from its own dense training, by ADM
 gradual pruning with the same scores, schedules and epochs, and (for the cases that have
 rates by hand) by tfmot with these; and prints the test accuracies. Results go to
 `benchmarks/results`, one JSON a run; a run whose result is there is not made again,
-and one that was killed goes on where it was.
+and one that was killed goes on where it was. On a GPU, with Keras' JAX backend, several
+runs fit side by side: `KERAS_BACKEND=jax python benchmarks/records.py --jobs=8`.
 """
 
+import concurrent.futures
 import json
 import os
 import subprocess
@@ -22,6 +24,9 @@ from rich.table import Table
 
 #: 130 epochs.
 LONG = {"admm_epochs": 80, "retrain_epochs": 50}
+#: Layers of ResNet-8; tfmot gets the same rate for all.
+RESNET8 = ["conv", "block2_shortcut", "block3_shortcut", "fc"]
+RESNET8 += [f"block{i}_conv{j}" for i in (1, 2, 3) for j in (1, 2)]
 #: Name: recipes of the dense training and of the pruning, its options, rates of tfmot.
 CASES = {
     "lenet5_71x_15": (
@@ -52,21 +57,62 @@ CASES = {
         )
         for name, ratio in (("71", 71.157), ("169", 168.82), ("350", 350))
     },
+    "lenet5_350x_300_shift": (
+        "lenet5_dense",
+        "lenet5_short",
+        {
+            "ratio": 350,
+            "augmentation": "shift",
+            "admm_epochs": 200,
+            "retrain_epochs": 100,
+        },
+        None,
+    ),
     "lenet5_350x_130": ("lenet5_dense", "lenet5_short", {"ratio": 350, **LONG}, None),
+    **{
+        f"resnet8_{ratio}x_30": (
+            "resnet8_dense",
+            "resnet8_short",
+            {"ratio": ratio},
+            ",".join(f"{name}={1 - 1 / ratio}" for name in RESNET8),
+        )
+        for ratio in (10, 20)
+    },
 }
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("cases", list(CASES), "Cases to run.")
+flags.DEFINE_string("cifar_path", None, "cifar10.npz, in Keras' layout.")
+flags.DEFINE_integer("jobs", 1, "Runs side by side.", lower_bound=1)
 flags.FLAGS.set_default("methods", ["admm", "gradual", "tfmot"])
+
+
+def data_path(recipe):
+    return FLAGS.cifar_path if recipe.startswith("resnet") else FLAGS.data_path
+
+
+def dense(recipe, seed):
+    return mnist.dense(recipe, seed, data_path=data_path(recipe))
+
+
+def wanted():
+    """`(case, method, seed)` of all runs."""
+    runs = [(c, m, s) for c in FLAGS.cases for s in FLAGS.seeds for m in FLAGS.methods]
+    return [run for run in runs if not made(*run)]
+
+
+def made(case, method, seed):
+    """Whether its result is there, or it can't be made."""
+    path = mnist.outputs(f"records_{case}_{method}_{seed}")["report_path"]
+    return path.exists() or (method == "tfmot" and CASES[case][3] is None)
 
 
 def run(case, method, seed):
     dense_recipe, recipe, options, rates = CASES[case]
     paths = mnist.outputs(f"records_{case}_{method}_{seed}")
-    if paths["report_path"].exists() or (method == "tfmot" and rates is None):
-        return
-    model_path = mnist.dense(dense_recipe, seed)
+    model_path = dense(dense_recipe, seed)
     given = {"seed": seed, "model_path": model_path, **options}
+    given |= {"data_path": data_path(recipe)}
     if method == "tfmot":
         by_tfmot(recipe, rates, given, paths["report_path"])
     else:
@@ -76,7 +122,7 @@ def run(case, method, seed):
 def by_tfmot(recipe, rates, given, report_path):
     """In a process of its own, since tfmot changes Keras for the whole process."""
     recipe = mnist.ROOT / "examples" / "recipes" / f"{recipe}.flags"
-    given = given | {"data_path": FLAGS.data_path, "sparsity": rates}
+    given = given | {"sparsity": rates}
     options = [f"--{key}={value}" for key, value in given.items() if key != "ratio"]
     script = str(mnist.ROOT / "benchmarks" / "tfmot_gradual.py")
     report = f"--report_path={report_path}"
@@ -101,10 +147,11 @@ def main(_):
     mnist.RESULTS.mkdir(exist_ok=True)
     os.makedirs(FLAGS.work_dir, exist_ok=True)
     if not FLAGS.print_only:
-        for case in FLAGS.cases:
-            for seed in FLAGS.seeds:
-                for method in FLAGS.methods:
-                    run(case, method, seed)
+        # One after the other, since runs share them.
+        for recipe, seed in sorted({(CASES[c][0], s) for c, _, s in wanted()}):
+            dense(recipe, seed)
+        with concurrent.futures.ThreadPoolExecutor(FLAGS.jobs) as pool:
+            list(pool.map(lambda each: run(*each), wanted()))
     Console(width=110).print(table())
 
 

@@ -83,13 +83,25 @@ def fit(model, data, first, last, learning_rate, share):
         on_epoch_begin=lambda epoch, logs: train.on_epoch_begin(epoch)
     )
     model.fit(
-        train.batches,
+        of_tensorflow(train.batches),
         epochs=last,
         initial_epoch=first,
         verbose=2,
         validation_data=data.validation,
         callbacks=[order, tfmot.sparsity.keras.UpdatePruningStep()],
     )
+
+
+def of_tensorflow(batches):
+    """The same batches for Keras 2, in which they are no data set."""
+    import tensorflow as tf
+
+    x, y = batches[0]
+    specs = [tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in (x, y)]
+    made = tf.data.Dataset.from_generator(
+        lambda: (batches[i] for i in range(len(batches))), output_signature=tuple(specs)
+    )
+    return made.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(2)
 
 
 def main(_):

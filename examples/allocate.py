@@ -35,7 +35,7 @@ flags.DEFINE_string("cache", None, "File for the losses that sensitivity measure
 def main(_):
     common.check_writable(FLAGS.allocation_path, FLAGS.cache)
     model = keras.saving.load_model(FLAGS.model_path)
-    model.compile(loss=common.loss(), jit_compile=FLAGS.jit_compile)
+    model.compile(loss=common.loss(), jit_compile=common.jit_compile())
     data = datasets.load(FLAGS.dataset, FLAGS.data_path)
     allocation = tf_admm.allocate(
         model,

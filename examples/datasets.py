@@ -4,7 +4,6 @@ import dataclasses
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -18,34 +17,67 @@ class Data:
     test: tuple
 
 
-def _crop(x, seed, pixels):
+def _crop(x, rng, pixels):
     """Each image moved by at most so many pixels along each axis, zeros moving in."""
-    _, height, width, _ = x.shape
-    padded = tf.pad(x, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]])
-    shape = [tf.shape(x)[0], 2]
-    start = tf.random.stateless_uniform(shape, seed, 0, 2 * pixels + 1, tf.int32)
-    rows = start[:, :1] + tf.range(height)
-    columns = start[:, 1:] + tf.range(width)
-    moved = tf.gather(padded, rows, axis=1, batch_dims=1)
-    return tf.gather(moved, columns, axis=2, batch_dims=1)
+    count, height, width, _ = x.shape
+    padded = np.pad(x, [(0, 0), (pixels, pixels), (pixels, pixels), (0, 0)])
+    top, left = rng.integers(0, 2 * pixels + 1, (2, count, 1))
+    image = np.arange(count)[:, None, None]
+    rows, columns = top + np.arange(height), left + np.arange(width)
+    return padded[image, rows[:, :, None], columns[:, None, :]]
 
 
-def _crop_and_flip(x, seed):
-    x = _crop(x, seed, 4)
-    left = tf.random.stateless_uniform([tf.shape(x)[0], 1, 1, 1], seed + 1) < 0.5
-    return tf.where(left, x[:, :, ::-1], x)
+def _crop_and_flip(x, rng):
+    x = _crop(x, rng, 4)
+    left = rng.random((len(x), 1, 1, 1)) < 0.5
+    return np.where(left, x[:, :, ::-1], x)
 
 
-#: What is done to the images of a batch, given two integers as a seed.
+#: What is done to the images of a batch, given a `numpy.random.Generator`.
 AUGMENTATIONS = {
-    "none": lambda x, seed: x,
-    "shift": lambda x, seed: _crop(x, seed, 1),
+    "none": lambda x, rng: x,
+    "shift": lambda x, rng: _crop(x, rng, 1),
     "crop_and_flip": _crop_and_flip,
 }
 
 
+class Batches(keras.utils.PyDataset):
+    """Batches whose order and images are a function of (seed, epoch), on any backend.
+
+    Args:
+        x: array of inputs.
+        y: array of targets.
+        batch_size: int.
+        seed: int.
+        augment: one of the values of `AUGMENTATIONS`.
+    """
+
+    def __init__(self, x, y, batch_size, seed, augment):
+        super().__init__()
+        self._arrays = x, y
+        self._batch_size = batch_size
+        self._seed = seed
+        self._augment = augment
+        self.begin(0)
+
+    def begin(self, epoch):
+        """What is drawn from now on is the epoch's."""
+        self.epoch = epoch
+        rng = np.random.default_rng([self._seed, epoch])
+        self._order = rng.permutation(len(self._arrays[0]))
+
+    def __len__(self):
+        return -(-len(self._order) // self._batch_size)
+
+    def __getitem__(self, number):
+        rows = self._order[number * self._batch_size :][: self._batch_size]
+        rng = np.random.default_rng([self._seed, self.epoch, number])
+        x, y = (array[rows] for array in self._arrays)
+        return self._augment(x, rng), y
+
+
 class Shuffled(keras.callbacks.Callback):
-    """Batches whose order is a function of (seed, epoch).
+    """Batches that follow the epoch.
 
     Keras' own shuffling of arrays starts over in a run that is restored, so a
     run killed and started again would see other batches. Give `fit` the
@@ -61,33 +93,12 @@ class Shuffled(keras.callbacks.Callback):
 
     def __init__(self, x, y, batch_size, seed, augmentation="none"):
         super().__init__()
-        self.steps = -(-len(x) // batch_size)
-        epoch = self._epoch = tf.Variable(0, dtype=tf.int64)
-        x, y, rows = tf.constant(x), tf.constant(y), tf.range(len(x))
         augment = AUGMENTATIONS[augmentation]
-
-        def order(_):
-            shuffled = tf.random.experimental.stateless_shuffle(
-                rows, seed=tf.stack([tf.constant(seed, tf.int64), epoch])
-            )
-            return tf.data.Dataset.from_tensor_slices(shuffled)
-
-        def images(number, i):
-            draws = tf.stack([seed + 2**20, epoch * self.steps + number])
-            return augment(tf.gather(x, i), draws), tf.gather(y, i)
-
-        self.batches = (
-            tf.data.Dataset.range(1)
-            .flat_map(order)
-            .batch(batch_size)
-            .enumerate()
-            .map(images)
-            .apply(tf.data.experimental.assert_cardinality(self.steps))
-            .prefetch(2)
-        )
+        self.batches = Batches(x, y, batch_size, seed, augment)
+        self.steps = len(self.batches)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._epoch.assign(epoch)
+        self.batches.begin(epoch)
 
 
 def load(name, path=None, validation=1 / 12):

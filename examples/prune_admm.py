@@ -187,7 +187,7 @@ def fit(admm, data, epochs, initial_epoch, learning_rate, extra=()):
         keras.optimizers.Adam(learning_rate(train.steps)),
         common.loss(),
         metrics=["accuracy"],
-        jit_compile=FLAGS.jit_compile,
+        jit_compile=common.jit_compile(),
     )
     callbacks = [
         train,
@@ -313,6 +313,7 @@ def record(admm, data, cut, seconds):
         "test": test,
         "dense_test": dense_accuracy(data),
         "seconds": round(seconds),
+        "backend": keras.config.backend(),
     }
 
 

@@ -33,7 +33,7 @@ def training(data):
             tf_keras.optimizers.Adam(rate),
             tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
-            jit_compile=FLAGS.jit_compile,
+            jit_compile=common.jit_compile(),
         )
         model.fit(
             x,

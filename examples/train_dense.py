@@ -40,7 +40,7 @@ def main(_):
         keras.optimizers.Adam(common.cosine(FLAGS.learning_rate, steps)),
         common.loss(),
         metrics=["accuracy"],
-        jit_compile=FLAGS.jit_compile,
+        jit_compile=common.jit_compile(),
     )
     model.fit(
         train.batches,
