@@ -57,14 +57,14 @@ CASES = {
         )
         for name, ratio in (("71", 71.157), ("169", 168.82), ("350", 350))
     },
-    "lenet5_350x_300_shift": (
+    "lenet5_350x_200_shift": (
         "lenet5_dense",
         "lenet5_short",
         {
             "ratio": 350,
             "augmentation": "shift",
-            "admm_epochs": 200,
-            "retrain_epochs": 100,
+            "admm_epochs": 130,
+            "retrain_epochs": 70,
         },
         None,
     ),
