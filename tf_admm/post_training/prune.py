@@ -203,5 +203,5 @@ class _Pass:
 
     def _note(self, key, projected, loss):
         kernel, item, _ = self._asked[key]
-        kept = int(ops.count_nonzero(item.variable))
+        kept = int(np.count_nonzero(ops.convert_to_numpy(item.variable)))
         self._rows[key] = Row(kernel.path, kept, kernel.size, projected, loss)

@@ -47,12 +47,12 @@ class Judge:
         self._model, self._read = _chosen(model, metric)
         self.name = self.rows = self.outputs = None
         # A model whose `call` is replaced must not answer by that.
-        answer = model.call if self._model is model else model
+        self._answer = model.call if self._model is model else model
 
         def run(inputs):
-            outputs = answer(inputs, training=False)
+            outputs = self._answer(inputs, training=False)
             if self.rows is None:
-                self.rows = keras.tree.map_structure(np.array, inputs)
+                self.rows = _numpy(inputs)
                 self.outputs = keras.tree.map_structure(lambda _: 0, outputs)
             return outputs
 
@@ -83,7 +83,8 @@ class Judge:
             given["batch_size"] = self._batch
         with (
             float32_compute(self._model),
-            _answered(self._model, run),
+            _kept(self._model),
+            _answered(self._model, run, self._answer),
             warnings.catch_warnings(),
         ):
             # Of every dataset whose length is not known.
@@ -94,16 +95,47 @@ class Judge:
 
 
 @contextlib.contextmanager
-def _answered(model, run):
-    """Let `run` answer, step by step, what the model is called on."""
+def _kept(model):
+    """Put back, if an error stops Keras, the variables that it takes out on JAX."""
+    before = [(variable, variable.value) for variable in model.variables]
+    try:
+        yield
+    except BaseException:
+        for variable, value in before:
+            variable.assign(value)
+        raise
+
+
+@contextlib.contextmanager
+def _answered(model, run, shapes):
+    """Let `run` answer, step by step, what the model is called on.
+
+    Where Keras asks for shapes only, before the first step, `shapes` answers.
+    """
     before = model.run_eagerly, model.test_function
-    model.call = lambda inputs, *args, **kwargs: run(inputs)
+
+    def call(inputs, *args, **kwargs):
+        return run(inputs) if _has_values(inputs) else shapes(inputs, training=False)
+
+    model.call = call
     model.run_eagerly, model.test_function = True, None
     try:
         yield
     finally:
         del model.call
         model.run_eagerly, model.test_function = before
+
+
+def _has_values(tensors):
+    try:
+        _numpy(tensors)
+    except Exception:  # noqa: BLE001, each backend has another for this
+        return False
+    return True
+
+
+def _numpy(tensors):
+    return keras.tree.map_structure(keras.ops.convert_to_numpy, tensors)
 
 
 class _StandIn(keras.Model):
@@ -128,7 +160,8 @@ class _Collecting(_StandIn):
         self._seen = []
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        self._seen.append(keras.tree.map_structure(np.array, (y, y_pred)))
+        if _has_values((y, y_pred)):
+            self._seen.append(_numpy((y, y_pred)))
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def seen(self):

@@ -1,5 +1,6 @@
 """The weights of each kernel: how large they are, and where they are."""
 
+import keras
 import numpy as np
 
 from tf_admm.reporting import svg
@@ -30,7 +31,8 @@ def pictures(model):
 
 def _picture(kernel):
     """Histogram of what is not zero, and where it is."""
-    w = np.array(kernel.canonical(kernel.variable)).astype("float32")
+    w = keras.ops.convert_to_numpy(kernel.canonical(kernel.variable))
+    w = w.astype("float32")
     mask = w.reshape(-1, w.shape[-1]) != 0
     figure, (left, right) = svg.figure(190, ncols=2)
     figure.set_layout_engine("none")

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 from rich.table import Table
 
@@ -132,7 +133,7 @@ def _kept(choices, of_groups):
 
 
 def _nonzeros(tensor):
-    return int(ops.count_nonzero(ops.convert_to_tensor(tensor)))
+    return int(np.count_nonzero(ops.convert_to_numpy(tensor)))
 
 
 def plan(model: keras.Model, constraints: Any, *, verbose: int = 1) -> Plan:
