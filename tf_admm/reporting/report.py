@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from tf_admm.export import checking
 from tf_admm.printing import shown
 from tf_admm.reporting import choosing
 from tf_admm.reporting import given
@@ -37,6 +38,8 @@ def report(
     `shrink` makes of it, and int8 if `representative` is given. Each has been run and
     compared with the model. Latency is of one row on one thread of this machine, the
     files taking turns; nothing is claimed that was not measured.
+
+    Keras may run on any backend: `to_tflite` says how files are written then.
 
     Args:
         model: a built functional or sequential Keras model.
@@ -71,7 +74,8 @@ def report(
         ValueError: before any work, if the model is neither functional nor
             sequential, if Keras can't evaluate it on the data, if sizes are not
             known, or if the history or the page can't be read or written.
-        ImportError: before any work, if there is no jinja2 or matplotlib for the page.
+        ImportError: before any work, if there is no jinja2 or matplotlib for the page,
+            or no TensorFlow or LiteRT for the files.
         RuntimeError: if not even the dense float32 file can be made.
 
     Example:
@@ -84,6 +88,7 @@ def report(
     ```
     """
     page.check(html)
+    checking.check_tflite()
     choosing.check_max_drop(max_drop)
     _check_history(history, html)
     judge, samples, row = given.checked(model, data, metric, samples, representative)

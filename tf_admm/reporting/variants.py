@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 
 from tf_admm import shrinking
+from tf_admm.export import elsewhere
 from tf_admm.export import to_tflite
 from tf_admm.export.tflite.signature import Signature
 from tf_admm.reporting.running import Runner
@@ -89,28 +90,34 @@ def written(wanted, folder, samples):
         As `made`.
     """
     files, failed = [], {}
-    for name, (model, options) in wanted.items():
-        path = os.path.join(folder, file_name(name))
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
+    # If a process of its own writes files, one writes them all.
+    with elsewhere.process_if_needed():
+        for name, (model, options) in wanted.items():
             try:
-                exported = to_tflite(model, path, **options)
+                files.append(_written(name, model, options, folder, samples))
             except RuntimeError as error:
                 if not files:
                     raise
                 failed[name] = str(error)
-                continue
-        variant = Variant(
-            name=name,
-            bytes=exported.bytes,
-            gzip_bytes=exported.gzip_bytes,
-            macs=macs(model, samples, zeros=True),
-            macs_left=macs(model, samples, zeros=False),
-            note=" ".join(_without(path, warning.message) for warning in caught),
-            dtype=exported.dtype,
-        )
-        files.append((variant, Runner(path, Signature(model))))
     return files, failed
+
+
+def _written(name, model, options, folder, samples):
+    """A `Variant` and its `Runner`."""
+    path = os.path.join(folder, file_name(name))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        exported = to_tflite(model, path, **options)
+    variant = Variant(
+        name=name,
+        bytes=exported.bytes,
+        gzip_bytes=exported.gzip_bytes,
+        macs=macs(model, samples, zeros=True),
+        macs_left=macs(model, samples, zeros=False),
+        note=" ".join(_without(path, warning.message) for warning in caught),
+        dtype=exported.dtype,
+    )
+    return variant, Runner(path, Signature(model))
 
 
 def _without(path, message):

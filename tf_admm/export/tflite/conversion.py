@@ -47,13 +47,13 @@ def convert(model, signature, flat, sparse, precision):
         RuntimeError: if no dense file agrees with the model.
     """
     problems = {}
-    for batch in _batch_sizes(model, signature, flat):
-        cases, names = _cases(model, signature, flat, batch)
-        dense = _dense(model, signature, batch, cases, names, precision)
+    for batch in batch_sizes(model, signature, flat):
+        known, names = cases(model, signature, flat, batch)
+        dense = _dense(model, signature, batch, known, names, precision)
         if dense.problem is None:
             small = dense
             if sparse:
-                small = _sparse(dense, names, cases, precision)
+                small = _sparse(dense, names, known, precision)
             return dense, small, batch
         problems.setdefault(dense.problem, []).append(batch or "any")
         logging.info("%s, batch %s: %s", model.name, batch, dense.problem)
@@ -71,26 +71,30 @@ def _listed(problems):
     )
 
 
-def _batch_sizes(model, signature, flat):
-    """What to try: any batch size, then a fixed one."""
+def batch_sizes(model, signature, flat):
+    """What to try of `None`, for any batch size, and a fixed one."""
     # Recurrent layers convert at a fixed batch size only.
     if signature.batch is None:
         return (None, 1)
     # A model called once on two rows also says that it wants two: ask it.
     try:
-        _cases(model, signature, flat, None)
+        cases(model, signature, flat, None)
     except Exception:
         return (signature.batch,)
     return (None, signature.batch)
 
 
-def _cases(model, signature, flat, batch):
-    """Batches of inputs and outputs, and the names of both."""
-    cases = []
+def cases(model, signature, flat, batch):
+    """Batches of inputs and outputs, and the names of both.
+
+    Raises:
+        ValueError: if Keras can't run the model on `flat`.
+    """
+    found = []
     for inputs in runtime.batches(flat, batch):
         outputs = runtime.predict(model, signature, inputs)
-        cases.append((inputs, keras.tree.flatten(outputs)))
-    return cases, (signature.names, output_names(outputs))
+        found.append((inputs, keras.tree.flatten(outputs)))
+    return found, (signature.names, output_names(outputs))
 
 
 def _dense(model, signature, batch, cases, names, precision):

@@ -146,7 +146,7 @@ def _differences(runner, names, inputs, expected, tolerance):
     received = runner(**given)
     for name, wanted in zip(names[1], expected):
         found = dequantized(received[name], results[name])
-        yield _compare(found, wanted, tolerance)
+        yield compared(found, wanted, tolerance)
 
 
 def quantized(x, detail):
@@ -165,7 +165,8 @@ def dequantized(x, detail):
     return (_float64(x) - zero_point) * (scale or 1.0)
 
 
-def _compare(received, expected, tolerance):
+def compared(received, expected, tolerance):
+    """The `Comparison` of two float64 arrays."""
     tolerance = tolerance * max(1.0, np.abs(expected).max(initial=0.0))
     if received.shape != expected.shape or not np.isfinite(received).all():
         return Comparison(np.inf, float(tolerance))

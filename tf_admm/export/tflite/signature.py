@@ -24,6 +24,7 @@ class Signature:
     """
 
     def __init__(self, model, samples=None):
+        self._by_samples = samples is not None and not getattr(model, "inputs", None)
         self.structure = _structure(model, samples)
         leaves = keras.tree.flatten(self.structure)
         self.shapes = [tuple(leaf.shape) for leaf in leaves]
@@ -41,6 +42,13 @@ class Signature:
         """The model's own structure of a flat list of inputs."""
         return keras.tree.pack_sequence_as(self.structure, flat)
 
+    def example(self):
+        """Inputs for another process to make this of; `None` if the model will do."""
+        if not self._by_samples:
+            return None
+        shapes = [(1, *shape[1:]) for shape in self.shapes]
+        return self.pack([np.zeros(s, d) for s, d in zip(shapes, self.dtypes)])
+
     def match(self, inputs):
         """A flat list of arrays, of inputs as Keras gives them to the model.
 
@@ -55,7 +63,7 @@ class Signature:
             inputs = [
                 inputs[k] for k in (sorted(keys) if keys is self.structure else keys)
             ]
-        arrays = [np.asarray(leaf) for leaf in keras.tree.flatten(inputs)]
+        arrays = [_array(leaf) for leaf in keras.tree.flatten(inputs)]
         return [
             np.reshape(x, x.shape + (1,) * (len(shape) - x.ndim)).astype(dtype)
             for x, shape, dtype in zip(arrays, self.shapes, self.dtypes, strict=True)
@@ -83,7 +91,7 @@ class Signature:
         """
         if keras.tree.is_nested(samples):
             self._check_structure(samples, argument)
-        arrays = [np.asarray(leaf) for leaf in keras.tree.flatten(samples)]
+        arrays = [_array(leaf) for leaf in keras.tree.flatten(samples)]
         if len(arrays) != len(self.shapes) or not all(
             _fits(array.shape, shape) for array, shape in zip(arrays, self.shapes)
         ):
@@ -141,8 +149,15 @@ def _structure(model, samples):
 
 
 def _open_batch(sample):
-    array = np.asarray(sample)
+    array = _array(sample)
     return keras.KerasTensor((None, *array.shape[1:]), dtype=array.dtype.name)
+
+
+def _array(sample):
+    # Of PyTorch's, NumPy takes neither those on a device nor those with gradients.
+    if keras.ops.is_tensor(sample):
+        return keras.ops.convert_to_numpy(sample)
+    return np.asarray(sample)
 
 
 def _float_input(shape):

@@ -8,6 +8,9 @@ from typing import Any
 import keras
 
 from tf_admm import files
+from tf_admm.export import checking
+from tf_admm.export import elsewhere
+from tf_admm.export.tflite import abroad
 from tf_admm.export.tflite import arena
 from tf_admm.export.tflite import conversion
 from tf_admm.export.tflite import quirks
@@ -49,6 +52,10 @@ def to_tflite(
     The states of stateful recurrent layers are zero as the file starts, and for each
     comparison; those of `model` are left as they were.
 
+    Where Keras runs on another backend than TensorFlow, a process of its own, with the
+    TensorFlow backend, does this on the model's `.keras` file. The file is then run
+    here, too, and compared with the model on the backend that it is on.
+
     Args:
         model: a built Keras model that is called on one structure of inputs.
         path: the file to write; its folder must exist.
@@ -86,11 +93,12 @@ def to_tflite(
     Raises:
         TypeError, ValueError: if an argument is not as described; raised
             before anything is converted.
+        ImportError: if a package that this needs is not there, TensorFlow too.
         RuntimeError: if even the dense file can't be made, or disagrees;
             nothing is written then.
     """
-    _check_model(model)
-    path = checked_path(path)
+    checking.check_model(model)
+    path = checking.checked_path(path)
     _check_flags(sparse=sparse, select_tf_ops=select_tf_ops)
     precision = Precision(dtype, (), io_dtype, select_tf_ops)
     _check_representative(dtype, representative)
@@ -102,11 +110,28 @@ def to_tflite(
         rows = max(COMPARED_ROWS // size, 1) * size
         samples = keras.tree.map_structure(lambda x: x[:rows], representative)
     flat = signature.random() if samples is None else signature.flatten(samples)
+    checking.check_tflite()
+    if elsewhere.is_needed():
+        return abroad.to_tflite(
+            written_there, model, path, signature, flat, sparse, precision
+        )
+    return _written(model, path, signature, flat, sparse, precision)
+
+
+def written_there(model, path, example, names, flat, sparse, precision):
+    """What the other process does for `abroad`."""
+    signature = Signature(model, example)
+    # A model that was loaded may name its inputs otherwise.
+    signature.names = names
+    return _written(model, path, signature, flat, sparse, precision)
+
+
+def _written(model, path, signature, flat, sparse, precision):
     with float32_compute(model):
         dense, small, batch = conversion.convert(
             model, signature, flat, sparse, precision
         )
-    return write(path, dtype, dense, small, batch)
+    return write(path, precision.dtype, dense, small, batch)
 
 
 def write(path, dtype, dense, small, batch):
@@ -177,48 +202,3 @@ def _report(path, dtype, dense, written, batch, fallback):
         arena_bytes=arena.arena_bytes(written.data),
         fallback=fallback,
     )
-
-
-def _check_model(model):
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "Expected Keras to run on TensorFlow. Received: backend "
-            f"{keras.backend.backend()!r}"
-        )
-    if not isinstance(model, keras.Model):
-        raise TypeError(
-            "Expected `model` to be a `keras.Model`. Received: "
-            f"model={model!r} of type {type(model)}"
-        )
-    if not model.built:
-        raise ValueError(
-            f"Expected model {model.name!r} to be built: call it on data, or "
-            "give it an input shape. Received: a model that isn't built"
-        )
-
-
-def checked_path(path):
-    """`path` as a string, or an error if no file could be written there."""
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(
-            "Expected `path` to be a string or a path. Received: "
-            f"path={path!r} of type {type(path)}"
-        )
-    path = os.fspath(path)
-    folder = os.path.dirname(path) or "."
-    if not path or os.path.isdir(path):
-        raise ValueError(
-            f"Expected `path` to name a file. Received: path={path!r}, which "
-            "is a folder or empty"
-        )
-    if not os.path.isdir(folder):
-        raise ValueError(
-            "Expected the folder of `path` to exist. Received: "
-            f"path={path!r}, whose folder {folder!r} doesn't"
-        )
-    if not os.access(folder, os.W_OK):
-        raise ValueError(
-            "Expected the folder of `path` to be writable. Received: "
-            f"path={path!r}, whose folder {folder!r} isn't"
-        )
-    return path

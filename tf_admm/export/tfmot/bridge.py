@@ -5,6 +5,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_admm.export import elsewhere
+from tf_admm.export.tflite import runtime
+from tf_admm.export.tflite.precision import TOLERANCES
+from tf_admm.export.tflite.signature import Signature
 from tf_admm.export.tfmot import legacy
 from tf_admm.export.tfmot import rebuilding
 from tf_admm.structure import kernels
@@ -22,13 +26,37 @@ def to_tf_keras(model: keras.Model) -> Any:
             out flat.
 
     Returns:
-        A `tf_keras.Model`, not compiled.
+        A `tf_keras.Model`, not compiled. Where Keras runs on another backend than
+        TensorFlow, its outputs have been compared with the model's.
 
     Raises:
         ValueError: if a layer can't be made there; the message names it.
+        ImportError: if there is no TensorFlow, tfmot or tf_keras.
+        RuntimeError: if it computes something else.
     """
     with legacy.tfmot():
-        return rebuilding.rebuild(model)[0]
+        made = rebuilding.rebuild(model)[0]
+    if elsewhere.is_needed():
+        _check_outputs(model, made)
+    return made
+
+
+def _check_outputs(model, made):
+    """Raise unless both say the same of random inputs."""
+    signature = Signature(model)
+    given = signature.pack(signature.random())
+    mixed = any(x.compute_dtype != x.variable_dtype for x, _ in kernels.walk(model))
+    tolerance = TOLERANCES["float16" if mixed else "float32"]
+    expected = runtime.predict(model, signature, keras.tree.flatten(given))
+    received = made(given, training=False)
+    for a, b in zip(keras.tree.flatten(received), keras.tree.flatten(expected)):
+        found = runtime.compared(np.array(a, "float64"), b, tolerance)
+        if not found.agrees:
+            raise RuntimeError(
+                f"Expected model {model.name!r} to compute the same in tf_keras. "
+                f"Received: outputs that differ by {found.difference:.2e} (allowed: "
+                f"{found.tolerance:.2e})"
+            )
 
 
 def to_tfmot(model: keras.Model) -> Any:

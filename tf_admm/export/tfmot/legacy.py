@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 
+from tf_admm.export import checking
 from tf_admm.structure import kernels
 
 LEGACY = "TF_USE_LEGACY_KERAS"
@@ -23,6 +24,7 @@ def tfmot():
     Raises:
         ImportError: if it isn't there, or tf_keras isn't.
     """
+    checking.check_packages("tf_keras models", ["tensorflow"], "tensorflow")
     import tensorflow as tf
 
     # Whoever touches it first decides what `tf.keras` is.

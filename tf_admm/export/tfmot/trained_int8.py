@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_admm.export import checking
 from tf_admm.export.tflite import conversion
 from tf_admm.export.tflite import report
 from tf_admm.export.tflite import writing
@@ -50,7 +51,7 @@ def to_int8_by_training(
         RuntimeError: if a zero was lost, or the file disagrees with the model;
             nothing is written then.
     """
-    path = writing.checked_path(path)
+    path = checking.checked_path(path)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(
             "Expected a model of one input and one output. Received: the model "
