@@ -8,7 +8,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --upgrade pip
-	$(BIN)/pip install -q -e ".[examples,tfmot,dev]"
+	$(BIN)/pip install -q -e ".[examples,onnx,tfmot,dev]"
 	touch $@
 
 demo: $(VENV)/.installed

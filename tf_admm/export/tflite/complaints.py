@@ -25,11 +25,16 @@ def gist(error, model=None):
     if missing:
         more = "; try `select_tf_ops=True`" if "TF Select ops" in text else ""
         return f"TFLite lacks TensorFlow's operators {', '.join(missing)}{more}"
+    return f"{type(error).__name__}: {telling(text)}"
+
+
+def telling(text):
+    """The line of many that says most."""
     # The converter speaks in pages.
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [x for x in lines if x.startswith(("Flex ops", "Custom ops"))]
-    telling = telling or [x for x in lines if "error:" in x] or lines
-    return f"{type(error).__name__}: {' '.join(telling[-1:])[:LENGTH]}"
+    found = [x for x in lines if x.startswith(("Flex ops", "Custom ops"))]
+    found = found or [x for x in lines if "error:" in x] or lines
+    return " ".join(found[-1:])[:LENGTH]
 
 
 def _missing(text, names):

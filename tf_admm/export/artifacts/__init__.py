@@ -1,0 +1,1 @@
+"""What Keras' own `export` writes, run and compared: ONNX files and SavedModels."""
