@@ -240,6 +240,26 @@ def check_structure():
     assert not np.any(model.get_layer("fc1").get_weights()[0][:, :5])
 
 
+def check_exactness():
+    """TF32 is off while a model says what its file must say, and on again after it."""
+    from tf_admm.export.exactness import exact
+
+    def read():
+        if keras.config.backend() == "jax":
+            import jax
+
+            return jax.config.jax_default_matmul_precision
+        import torch
+
+        cudnn = torch.backends.cudnn.allow_tf32
+        return torch.get_float32_matmul_precision(), cudnn
+
+    before = read()
+    with exact():
+        assert read() in ("float32", ("highest", False)), read()
+    assert read() == before
+
+
 def raised(kind, function, *args, **kwargs):
     try:
         function(*args, **kwargs)

@@ -191,3 +191,14 @@ def test_arguments_are_checked(write, tmp_path):
     with pytest.raises(ValueError, match="`samples` to be arrays of the shapes"):
         write(test_export.mlp(), tmp_path / "x", samples=np.zeros((2, 5)))
     assert os.listdir(tmp_path) == []
+
+
+def test_no_tf32_in_what_files_are_compared_with():
+    from tensorflow.config import experimental as config
+
+    from tf_admm.export.exactness import exact
+
+    assert config.tensor_float_32_execution_enabled()
+    with exact():
+        assert not config.tensor_float_32_execution_enabled()
+    assert config.tensor_float_32_execution_enabled()

@@ -13,7 +13,7 @@ import pytest
 FOLDER = pathlib.Path(__file__).parent
 #: What takes a second or two each, and what takes longer.
 QUICK = ("tflite", "onnx", "saved_model", "what_can_not_be_loaded", "arguments")
-QUICK += ("structure",)
+QUICK += ("structure", "exactness")
 LONG = ("other_outputs", "own_layers", "death", "warning", "report", "tf_keras")
 BACKENDS = ("tensorflow", "jax", "torch")
 

@@ -6,6 +6,7 @@ import warnings
 import keras
 import numpy as np
 
+from tf_admm.export import exactness
 from tf_admm.export.tflite import quirks
 from tf_admm.export.tflite import states
 
@@ -36,7 +37,7 @@ def predict(model, signature, flat):
             not finite.
     """
     try:
-        with states.fresh(model):
+        with states.fresh(model), exactness.exact():
             outputs = model(signature.pack(flat), training=False)
     except Exception as error:
         raise ValueError(
