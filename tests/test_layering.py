@@ -44,6 +44,7 @@ PRIVATE = {
     "_inbound_nodes": "structure/tracing.py",
     "_layers": "structure/kernels.py",
     "_outbound_nodes": "structure/tracing.py",
+    "_value": "admm/trainers/jax.py",
 }
 
 

@@ -169,17 +169,17 @@ def test_half_of_the_way():
     admm.begin()
     (slot, *_) = admm._slots
     admm.dual_update(0.5)
-    assert not admm.has_followed
+    assert not admm.has_followed()
     for slot in admm._slots:
         z, u = slot.state.target(slot.w)
         target = np.array(z - u)
         slot.w.assign(np.array(slot.w) + 0.49 * (target - np.array(slot.w)))
-    assert not admm.has_followed
+    assert not admm.has_followed()
     for slot in admm._slots:
         z, u = slot.state.target(slot.w)
         target = np.array(z - u)
         slot.w.assign(np.array(slot.w) + 0.04 * (target - np.array(slot.w)))
-    assert admm.has_followed
+    assert admm.has_followed()
 
 
 # What W is pulled towards.

@@ -79,9 +79,10 @@ class ADMMModel(Reading, Saving, trainers.Trainer, keras.Model):
     Raises:
         RuntimeError: if the backend is none that Keras trains on.
         ValueError: if the model is not a built Keras model, brings a training step of
-            its own, or was built in another `tf.distribute` scope; if a constraint key
-            matches nothing that can be pruned; if both or neither of `constraints` and
-            `sparsity` are given.
+            its own, or was built in another scope of `tf.distribute` or of
+            `keras.distribution`; if the strategy is none that Keras trains in; if a
+            constraint key matches nothing that can be pruned; if both or neither of
+            `constraints` and `sparsity` are given.
 
     Example:
 
@@ -135,7 +136,7 @@ class ADMMModel(Reading, Saving, trainers.Trainer, keras.Model):
         self.kept = kept
         self.regrowth = float(regrowth)
         self._slots = Slots(
-            matched, self.add_weight, schedule.measures, self.regrowth > 0
+            matched, self.add_like, schedule.measures, self.regrowth > 0
         )
         self._progress = progress.Progress(self.add_weight)
         self.restored = False
@@ -263,7 +264,7 @@ class ADMMModel(Reading, Saving, trainers.Trainer, keras.Model):
         """
         self._check_phase()
         self._check_finite()
-        followed = self.has_followed
+        followed = self.has_followed()
         self._note(self._slots.update(self._excess(t)))
         self._change_rho(float(self._next_rho(t, followed)))
         self._progress.pulled.assign(self.penalty())
@@ -332,6 +333,8 @@ class ADMMModel(Reading, Saving, trainers.Trainer, keras.Model):
         self._check_finite()
         self._settle()
         self._slots.cut()
+        with self.readable():
+            self._slots.silence()
 
     def _check_finite(self):
         self._slots.check_finite()

@@ -44,7 +44,7 @@ class Reading:
         """Share of the nonzeros of Z that were 0.0 before the last update."""
         return progress.value(self._progress.changed)
 
-    @property
+    # No property, which Keras would read each time that it saves.
     def has_followed(self) -> bool:
         """Whether W has come half of the way to Z - U since the last update."""
         return self.penalty() <= progress.value(self._progress.pulled) / 4

@@ -108,7 +108,7 @@ class Following:
 
     def is_due(self, model):
         waited = model.steps_since_update
-        followed = waited >= self._every and model.has_followed
+        followed = waited >= self._every and model.has_followed()
         return followed or waited >= self._longest
 
 

@@ -8,11 +8,20 @@ from tf_admm.admm import progress
 class Saving:
     """How an `ADMMModel` is saved and loaded; mixed into it."""
 
-    def save(self, *args, **kwargs):
-        """`keras.Model.save`, which leaves a file alone if it must fail."""
+    def save(self, filepath, *args, **kwargs):
+        """`keras.Model.save`, which leaves a file alone if it must fail.
+
+        Of several processes the first writes, and all call it.
+        """
         # Keras empties the file before it asks for the config.
         checks.check_registered(self.model)
-        super().save(*args, **kwargs)
+        with self.writing(filepath) as path:
+            super().save(path, *args, **kwargs)
+
+    def save_weights(self, filepath, *args, **kwargs):
+        """`keras.Model.save_weights`, called and written likewise."""
+        with self.writing(filepath) as path:
+            super().save_weights(path, *args, **kwargs)
 
     def load_weights(self, *args, **kwargs):
         """`keras.Model.load_weights`; if it fails, nothing has changed."""

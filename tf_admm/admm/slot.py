@@ -30,11 +30,11 @@ class Slot:
             is everywhere.
     """
 
-    def __init__(self, kernel, constraint, add_weight, measured, regrown):
+    def __init__(self, kernel, constraint, add_like, measured, regrown):
         self.kernel = kernel
         self.constraint = constraint
         self.w = kernel.variable
-        self._add_weight = add_weight
+        self._add_like = add_like
         # At least float32, also for kernels of a lower precision.
         self.dtype = keras.backend.result_type(self.w.dtype, "float32")
         kind = states.Disjoint if constraint.disjoint else states.Both
@@ -44,10 +44,10 @@ class Slot:
         self.live = self._add("live", "ones", "bool") if regrown else None
 
     def _add(self, name, initializer, dtype=None):
-        return self._add_weight(
+        return self._add_like(
+            self.w,
             # All replicas reckon the same.
             aggregation="only_first_replica",
-            shape=self.w.shape,
             initializer=initializer,
             trainable=False,
             autocast=False,

@@ -16,13 +16,13 @@ class Slots:
 
     Args:
         matched: the `Matched` of `(kernel, constraint)`.
-        add_weight: that of the model which owns the state.
+        add_like: that of the model which owns the state.
         measured: whether gradients are measured also where no set asks for it.
         regrown: whether `regrow` will be called.
     """
 
-    def __init__(self, matched, add_weight, measured, regrown):
-        self._slots = [Slot(*pair, add_weight, measured, regrown) for pair in matched]
+    def __init__(self, matched, add_like, measured, regrown):
+        self._slots = [Slot(*pair, add_like, measured, regrown) for pair in matched]
         self._shared = [
             Shared(constraint, part)
             for constraint, slots in sharing.together(
@@ -64,7 +64,7 @@ class Slots:
             shared.trim()
 
     def cut(self):
-        """The same, `z <- w`, `u <- 0`; then statistics of dead channels.
+        """The same, `z <- w`, `u <- 0`.
 
         Raises:
             RuntimeError: unless all w are in their sets then, zeros exactly.
@@ -72,6 +72,9 @@ class Slots:
         for shared in self._shared:
             if not shared.cut():
                 raise shared.error()
+
+    def silence(self):
+        """Statistics of dead channels `<- 0.0`."""
         for group in self._channel_groups:
             members.silence(group)
 

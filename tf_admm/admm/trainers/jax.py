@@ -1,5 +1,9 @@
 """The W-update on JAX: `train_step(state, data)`, a function without side effects."""
 
+import contextlib
+import pathlib
+import tempfile
+
 import keras
 from keras import ops
 
@@ -45,6 +49,55 @@ class Trainer(Steps):
         of_metrics = _values(scope, self.metrics_variables)
         return logs, (w, untrained, of_optimizer, of_metrics)
 
+    def add_like(self, variable, **kwargs):
+        with _layout_of(variable):
+            return super().add_like(variable, **kwargs)
+
+    @contextlib.contextmanager
+    def readable(self):
+        from jax.experimental import multihost_utils
+
+        of_optimizer = self.optimizer.variables if self.compiled else []
+        spread = [
+            variable
+            for variable in (*self.variables, *of_optimizer)
+            if not _is_readable(variable.value)
+        ]
+        values = [variable.value for variable in spread]
+        wholes = []
+        if spread:
+            wholes = multihost_utils.process_allgather(values, tiled=True)
+        for variable, whole in zip(spread, wholes):
+            variable._value = whole
+        try:
+            yield
+        finally:
+            for variable, value, whole in zip(spread, values, wholes):
+                if variable._value is whole:
+                    variable._value = value
+
+    @contextlib.contextmanager
+    def writing(self, path):
+        import jax
+
+        with self.readable(), contextlib.ExitStack() as stack:
+            if jax.process_index() > 0:
+                folder = stack.enter_context(tempfile.TemporaryDirectory())
+                path = pathlib.Path(folder) / pathlib.Path(path).name
+            yield path
+
+    @staticmethod
+    def check_scope(found):
+        """Raise unless the kernels were made in the current distribution."""
+        now = keras.distribution.distribution()
+        foreign = [k.path for k in found if not _is_made_in(now, k.variable)]
+        if foreign:
+            raise ValueError(
+                "Expected the model and its `ADMMModel` to be built in the scope of "
+                f"the same `keras.distribution`. Received: {now}, in whose scope these "
+                f"kernels were not built: {foreign}"
+            )
+
     def _holding(self, w, untrained, of_optimizer):
         """In which the variables have these values, and new ones are noted."""
         return keras.StatelessScope(
@@ -70,10 +123,10 @@ class Compiled:
         def pure(values, arguments):
             with keras.StatelessScope(zip(variables, values)) as scope:
                 result = function(*arguments)
-            return result, _values(scope, variables)
+            return _for_the_host(result), _values(scope, variables)
 
         self._variables = variables
-        self._function = jax.jit(pure)
+        self._function = jax.jit(pure, out_shardings=_shardings(variables))
 
     def __call__(self, *arguments):
         before = [variable.value for variable in self._variables]
@@ -89,3 +142,49 @@ Once = Compiled
 
 def _values(scope, variables):
     return [scope.get_current_value(variable) for variable in variables]
+
+
+def _shardings(variables):
+    """Of a result and the variables' values, which stay where they are.
+
+    Left to itself, XLA would choose.
+    """
+    if keras.distribution.distribution() is None:
+        return None
+    return None, [variable.value.sharding for variable in variables]
+
+
+def _for_the_host(result):
+    """A tensor, which is small, whole in each process; a list is for other programs."""
+    import jax
+
+    now = keras.distribution.distribution()
+    if now is None or not ops.is_tensor(result):
+        return result
+    spec = jax.sharding.PartitionSpec()
+    whole = jax.sharding.NamedSharding(now.device_mesh.backend_mesh, spec)
+    return jax.lax.with_sharding_constraint(result, whole)
+
+
+def _layout_of(variable):
+    """In which new variables are sharded as this one is, whatever their paths."""
+    now = keras.distribution.distribution()
+    if now is None:
+        return contextlib.nullcontext()
+    layouts = keras.distribution.LayoutMap(now.device_mesh)
+    layouts[".*"] = now.get_variable_layout(variable)
+    return keras.distribution.ModelParallel(
+        layout_map=layouts, batch_dim_name=now.batch_dim_name
+    ).scope()
+
+
+def _is_made_in(distribution, variable):
+    devices = variable.value.sharding.device_set
+    if distribution is None:
+        return len(devices) == 1
+    return devices == set(distribution.device_mesh.backend_mesh.devices.flat)
+
+
+def _is_readable(value):
+    """Whether this process has all of it."""
+    return value.is_fully_addressable or value.is_fully_replicated

@@ -61,6 +61,25 @@ class Steps:
         """In which variables are assigned outside of a step."""
         return contextlib.nullcontext()
 
+    def add_like(self, variable, **kwargs):
+        """A new variable of the shape of another, and sharded as that one is."""
+        return self.add_weight(shape=variable.shape, **kwargs)
+
+    def readable(self):
+        """In which this process can read all variables, sharded over several or not.
+
+        All processes enter it together. What is assigned there counts as it ends.
+        """
+        return contextlib.nullcontext()
+
+    def writing(self, path):
+        """The same, to write a file; gives the path that this process writes it to.
+
+        The first process writes the file, and the others one that is thrown away: what
+        Keras does meanwhile, such as making an optimizer, all must do.
+        """
+        return contextlib.nullcontext(path)
+
     @staticmethod
     def check_backend():
         """Raise if the backend trains nothing."""

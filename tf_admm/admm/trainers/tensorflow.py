@@ -52,10 +52,23 @@ class Trainer(Steps):
 
     @staticmethod
     def check_scope(found):
-        """Raise unless the kernels were made in the current strategy's scope."""
+        """Raise unless the kernels were made in the current strategy's scope.
+
+        Keras 3 itself trains in those of one process only.
+        """
         import tensorflow as tf
 
         strategy = tf.distribute.get_strategy()
+        trained = tf.distribute.MirroredStrategy, tf.distribute.OneDeviceStrategy
+        if tf.distribute.has_strategy() and not isinstance(strategy, trained):
+            names = [n for n, v in vars(tf.distribute).items() if v is type(strategy)]
+            raise ValueError(
+                "Expected a `tf.distribute` strategy that an `ADMMModel` trains in: "
+                "`MirroredStrategy`, for the GPUs of one machine, or "
+                "`OneDeviceStrategy`. For several machines or TPUs, use Keras on JAX "
+                "(KERAS_BACKEND=jax) with `keras.distribution`. Received: "
+                f"{[*names, type(strategy).__name__][0]}"
+            )
         foreign = [
             kernel.path
             for kernel in found
