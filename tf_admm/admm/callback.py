@@ -89,6 +89,9 @@ class ADMMCallback(keras.callbacks.Callback):
         self._rounds = parts.Rounds(self._epochs, self.rounds)
         self._pace = parts.pace(self.update_freq, self._rounds, steps)
         self._steps = 0
+        if self.model.restored:
+            # Keras has drawn since, as `fit` began.
+            self.model.set_random_state(self.model.drawn)
 
     def _check(self, epochs, steps):
         if self._epochs > epochs:

@@ -140,6 +140,7 @@ class ADMMModel(Reading, Saving, trainers.Trainer, keras.Model):
         )
         self._progress = progress.Progress(self.add_weight)
         self.restored = False
+        self.drawn = {}
         self.validation = None
         self.built = True
 
@@ -337,6 +338,7 @@ class ADMMModel(Reading, Saving, trainers.Trainer, keras.Model):
             self._slots.silence()
 
     def _check_finite(self):
+        self.sync()
         self._slots.check_finite()
 
     def restart_optimizer(self, config):

@@ -47,7 +47,8 @@ def restart(optimizer, config, variables):
     # if `fit` ends before the first step.
     averages = [v for v in optimizer.variables if v.name.endswith("_average")]
     for average, variable in zip(averages, variables):
-        average.assign(variable)
+        # JAX gives away the buffer of each variable, and takes no two of the same.
+        average.assign(keras.ops.copy(variable))
 
 
 def steepest(optimizer):

@@ -13,22 +13,22 @@ class Reading:
     @property
     def phase(self) -> str:
         """`"dense"`, `"admm"` or `"retraining"`."""
-        return progress.PHASES[progress.value(self._progress.phase)]
+        return progress.PHASES[self._read("phase")]
 
     @property
     def rho(self) -> float:
         """rho in force, a float."""
-        return progress.value(self._progress.rho)
+        return self._read("rho")
 
     @property
     def steps_since_update(self) -> int:
         """W-steps since the last update of Z and U."""
-        return progress.value(self._progress.steps)
+        return self._read("steps")
 
     @property
     def epoch(self) -> int:
         """The epoch that last began, as `ADMMCallback` notes it."""
-        return progress.value(self._progress.epoch)
+        return self._read("epoch")
 
     @epoch.setter
     def epoch(self, epoch):
@@ -37,17 +37,17 @@ class Reading:
     @property
     def rounds(self) -> int:
         """How often the budget was given back (`regrow`)."""
-        return progress.value(self._progress.rounds)
+        return self._read("rounds")
 
     @property
     def changed(self) -> float:
         """Share of the nonzeros of Z that were 0.0 before the last update."""
-        return progress.value(self._progress.changed)
+        return self._read("changed")
 
     # No property, which Keras would read each time that it saves.
     def has_followed(self) -> bool:
         """Whether W has come half of the way to Z - U since the last update."""
-        return self.penalty() <= progress.value(self._progress.pulled) / 4
+        return self.penalty() <= self._read("pulled") / 4
 
     @property
     def residuals(self) -> dict[str, float]:
@@ -57,10 +57,15 @@ class Reading:
         rho ||Z - Z_old||`, `admm_primal_rel = ||W - Z|| / max(||W||, ||Z||)`
         and `admm_dual_rel = ||Z - Z_old|| / ||Z||`. 0.0 in retraining.
         """
-        values = progress.value(self._progress.residuals)
+        values = self._read("residuals")
         return dict(zip(progress.RESIDUALS, values))
 
     @property
     def masks(self) -> list[tuple[keras.Variable, Any]]:
         """Each constrained weight, and where the last Z-step keeps it, as booleans."""
+        self.sync()
         return [(s.w, keras.ops.cast(s.settled, "bool")) for s in self._slots]
+
+    def _read(self, name):
+        self.sync()
+        return progress.value(getattr(self._progress, name))

@@ -4,6 +4,9 @@ from tf_admm.admm import checkpoints
 from tf_admm.admm import checks
 from tf_admm.admm import progress
 
+#: Of the keys of what a backend draws random numbers from, beside Keras' seeds.
+RANDOM = "random_"
+
 
 class Saving:
     """How an `ADMMModel` is saved and loaded; mixed into it."""
@@ -34,11 +37,17 @@ class Saving:
     def save_own_variables(self, store):
         super().save_own_variables(store)
         checkpoints.save(store, self.model, self._slots)
+        for name, value in self.random_state().items():
+            store[RANDOM + name] = value
 
     def load_own_variables(self, store):
         now = {}
         super().save_own_variables(now)
         found = checkpoints.load(store, self.model, self._slots)
+        names = [key for key in found if key.startswith(RANDOM)]
+        states = {key.removeprefix(RANDOM): found.pop(key) for key in names}
         later = list(now)[-len(progress.LATER) :]
         super().load_own_variables({**{key: now[key] for key in later}, **found})
+        self.drawn = states
+        self.set_random_state(states)
         self.restored = True

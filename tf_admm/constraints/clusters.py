@@ -55,7 +55,8 @@ class Clusters(ValueConstraint):
     def codes(self, w, among):
         flat, inside = ops.reshape(wide(w), (-1,)), ops.reshape(among, (-1,))
         every = _every(flat.shape[0], w.shape[-1])
-        sample = flat[every], inside[every]
+        # PyTorch warns where it searches for values that lie apart.
+        sample = ops.copy(flat[every]), inside[every]
         centroids = self._start(*sample)
         if every.step > 1:
             for _ in range(QUICK):

@@ -49,6 +49,10 @@ class Trainer(Steps):
         of_metrics = _values(scope, self.metrics_variables)
         return logs, (w, untrained, of_optimizer, of_metrics)
 
+    def sync(self):
+        # Keras does so where a callback takes its `model`; a function may hold it, too.
+        self.jax_state_sync()
+
     def add_like(self, variable, **kwargs):
         with _layout_of(variable):
             return super().add_like(variable, **kwargs)

@@ -61,6 +61,16 @@ class Steps:
         """In which variables are assigned outside of a step."""
         return contextlib.nullcontext()
 
+    def sync(self):
+        """Bring into the variables what a train step holds, if it does."""
+
+    def random_state(self):
+        """What is drawn from beside the seeds of the model, as arrays by name."""
+        return {}
+
+    def set_random_state(self, states):
+        """Draw from there on; states of another backend's mean nothing here."""
+
     def add_like(self, variable, **kwargs):
         """A new variable of the shape of another, and sharded as that one is."""
         return self.add_weight(shape=variable.shape, **kwargs)

@@ -1,6 +1,7 @@
 """The W-update on PyTorch."""
 
 import keras
+import numpy as np
 
 from tf_admm.admm.trainers.steps import Steps
 
@@ -32,6 +33,24 @@ class Trainer(Steps):
             self._restrict_weights()
             self._progress.steps.assign_add(1)
         return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def random_state(self):
+        """The states of PyTorch's own generators, of which Keras' Dropout draws."""
+        import torch
+
+        states = {"cpu": torch.get_rng_state()}
+        if torch.cuda.is_available():
+            states["cuda"] = torch.cuda.get_rng_state()
+        return {name: state.numpy() for name, state in states.items()}
+
+    def set_random_state(self, states):
+        import torch
+
+        states = {name: torch.tensor(np.asarray(s)) for name, s in states.items()}
+        if "cpu" in states:
+            torch.set_rng_state(states["cpu"])
+        if "cuda" in states and torch.cuda.is_available():
+            torch.cuda.set_rng_state(states["cuda"])
 
 
 class Compiled:
