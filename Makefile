@@ -3,6 +3,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
+# What each backend must do. XLA optimises nothing there: compiling takes the time.
+ANY_BACKEND := tests/test_any_backend.py tests/test_resume.py tests/test_selection.py
+ON_JAX := KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0
+ON_TORCH := KERAS_BACKEND=torch OMP_NUM_THREADS=1
+
 .PHONY: demo test test-slow lint docs benchmark clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
@@ -16,9 +21,19 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed lint
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(ON_JAX) $(BIN)/python -m pytest -n 2 --dist worksteal $(ANY_BACKEND)
 
-test-slow: $(VENV)/.installed
+# From PyPI comes the build for CUDA, of gigabytes.
+$(VENV)/.torch: $(VENV)/.installed
+	$(BIN)/pip install -q torch --index-url https://download.pytorch.org/whl/cpu
+	touch $@
+
+test-slow: $(VENV)/.installed $(VENV)/.torch
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m slow
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist worksteal -m slow \
+		$(ANY_BACKEND)
+	$(ON_TORCH) $(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or not slow" \
+		$(ANY_BACKEND)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -167,6 +167,17 @@ def lstm():
     return Task(keras.Model(inputs, _head(x)), tokens, y)
 
 
+def text():
+    """Conv1D and GRU over an embedding."""
+    inputs = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(10, 5)(inputs)
+    x = layers.Conv1D(6, 3, padding="same", activation="relu")(x)
+    x = layers.GRU(6)(x)
+    tokens = np.random.default_rng(1).integers(0, 10, (SAMPLES, 6)).astype("int32")
+    y = (tokens[:, -1] % CLASSES).astype("int32")
+    return Task(keras.Model(inputs, _head(x)), tokens, y)
+
+
 def depthwise():
     inputs = keras.Input((6, 6, 3))
     x = layers.DepthwiseConv2D(3, depth_multiplier=2, activation="relu")(inputs)
@@ -194,6 +205,7 @@ KERNELS = {
     "several": 3,
     "attention": 4,
     "lstm": 2,
+    "text": 3,
     "depthwise": 3,
     "sequential": 2,
 }
