@@ -68,6 +68,12 @@ class Slot:
         return [self.w, *(variable for variable in own if variable is not None)]
 
     @property
+    def kind(self):
+        """What two slots must share to be worked on by one program; hashable."""
+        given = self.f is not None, self.live is not None
+        return self.w.shape, self.w.dtype, self.kernel.axes, given
+
+    @property
     def z(self):
         return ops.convert_to_tensor(self.state.z)
 

@@ -23,13 +23,13 @@ class Slots:
 
     def __init__(self, matched, add_like, measured, regrown):
         self._slots = [Slot(*pair, add_like, measured, regrown) for pair in matched]
-        self._shared = [
-            Shared(constraint, part)
-            for constraint, slots in sharing.together(
-                (slot, slot.constraint) for slot in self._slots
-            )
-            for part in ([slots] if constraint.coupled else [[s] for s in slots])
-        ]
+        self._shared = []
+        alike = {}
+        for constraint, part in _parts(self._slots):
+            key = id(constraint), *(slot.kind for slot in part)
+            shared = Shared(constraint, part, alike.get(key))
+            alike.setdefault(key, shared)
+            self._shared.append(shared)
         self._channel_groups = matched.groups
 
     def __iter__(self):
@@ -56,7 +56,7 @@ class Slots:
     def settle(self):
         """What the nearest members of the sets themselves to w + u settle."""
         for shared in self._shared:
-            shared.settle(1.0)
+            shared.settle()
 
     def trim(self):
         """`w <-` the nearest with what z settled."""
@@ -114,3 +114,10 @@ class Slots:
 def _total(parts):
     """The sum of small tensors, as numpy has it; all are waited for at once."""
     return sum(ops.convert_to_numpy(part).astype("float64") for part in parts)
+
+
+def _parts(slots):
+    """`(constraint, slots)` of all that are projected together."""
+    for constraint, shared in sharing.together((s, s.constraint) for s in slots):
+        for part in [shared] if constraint.coupled else [[slot] for slot in shared]:
+            yield constraint, part

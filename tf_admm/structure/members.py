@@ -43,7 +43,10 @@ class Member:
         variable: the weight.
         path: its structural path.
         shape: its shape, in its own axis order.
+        axes: `None`; no two are alike.
     """
+
+    axes = None
 
     def __init__(self, part):
         self.variable = part.variable

@@ -119,9 +119,11 @@ class Compiled:
     Args:
         function: of scalars and tensors.
         variables: list, those that it reads or assigns.
+        like: an equal one of other variables, whose program serves for these; or
+            `None`.
     """
 
-    def __init__(self, function, variables):
+    def __init__(self, function, variables, like=None):
         import jax
 
         def pure(values, arguments):
@@ -130,7 +132,11 @@ class Compiled:
             return _for_the_host(result), _values(scope, variables)
 
         self._variables = variables
-        self._function = jax.jit(pure, out_shardings=_shardings(variables))
+        shardings = _shardings(variables)
+        # Layouts may differ where there is a distribution.
+        shared = like is not None and shardings is None
+        compiled = jax.jit(pure, out_shardings=shardings)
+        self._function = like._function if shared else compiled
 
     def __call__(self, *arguments):
         before = [variable.value for variable in self._variables]

@@ -22,7 +22,7 @@ class Trainer(Steps):
 class Compiled:
     """A function that is called as it is."""
 
-    def __init__(self, function, variables):
+    def __init__(self, function, variables, like=None):
         self._function = function
 
     def __call__(self, *arguments):

@@ -36,13 +36,21 @@ class Trainer(Steps):
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def _restrict_replicas(self, strategy):
-        for slot in self._slots:
-            strategy.extended.update(
-                slot.w.value,
-                lambda w, slot: w.assign(slot.restrict(w, self._progress.retraining())),
-                args=(slot,),
-                group=False,
-            )
+        """All or none in one branch: one for each would hold a copy of each kernel."""
+        retraining = self._progress.retraining()
+
+        def restricted():
+            for slot in self._slots:
+                strategy.extended.update(
+                    slot.w.value,
+                    lambda w, slot: w.assign(slot.restrict(w, retraining)),
+                    args=(slot,),
+                    group=False,
+                )
+            return True
+
+        bound = ops.logical_or(retraining, self._progress.rounds > 0)
+        ops.cond(bound, restricted, lambda: False)
 
     def _restrict_weights(self):
         self._restrict_replicas(self.distribute_strategy)
@@ -88,9 +96,10 @@ class Compiled:
     Args:
         function: of scalars and tensors.
         variables: list, those that it reads or assigns.
+        like: an equal one of other variables; a graph is bound to its own.
     """
 
-    def __init__(self, function, variables):
+    def __init__(self, function, variables, like=None):
         import tensorflow as tf
 
         # Of methods TensorFlow counts the traces of all objects as those of one.
@@ -103,7 +112,7 @@ class Compiled:
 class Once:
     """The same, for what a run calls once or twice: a trace takes ten calls' time."""
 
-    def __init__(self, function, variables):
+    def __init__(self, function, variables, like=None):
         self._function = function
 
     def __call__(self, *arguments):

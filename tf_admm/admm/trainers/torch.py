@@ -56,7 +56,7 @@ class Trainer(Steps):
 class Compiled:
     """A function of tensors that reads and assigns variables, without gradients."""
 
-    def __init__(self, function, variables):
+    def __init__(self, function, variables, like=None):
         self._function = function
 
     def __call__(self, *arguments):
