@@ -217,7 +217,7 @@ def test_rho_zero_is_nearly_plain_keras_when_xla_fuses_a_regularizer():
     Measured: the weights differ by at most 6e-8 after 12 steps.
     """
     plain, wrapped = plain_and_wrapped(
-        "regularized", "nadam", True, {"jit_compile": True}
+        "regularized", "nadam", True, {"jit_compile": compiled(True)}
     )
     for expected, found in zip(plain, wrapped):
         for key, value in expected.items():
@@ -247,7 +247,7 @@ def test_rho_zero_is_plain_keras_weighted(kind):
     }.get(kind, {})
     compile_args = {"jit_compile": False, "weighted_metrics": ["accuracy"]}
     if kind == "steps_per_execution":
-        compile_args["steps_per_execution"] = 4
+        compile_args["steps_per_execution"] = 1 if BACKEND == "torch" else 4
     with policy(F16 if kind == "f16" else F32):
         plain, wrapped = plain_and_wrapped(
             "mlp", "adam", True, compile_args, **fit_args
@@ -531,7 +531,7 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("name", few(RUNS, "global", "channels", "ternary"))
+@pytest.mark.parametrize("name", few(RUNS, "global", "channels"))
 def test_a_run_ends_in_its_set(name):
     constraint, arguments, optimizer, update_freq, check = RUNS[name]
     keras.utils.set_random_seed(0)
