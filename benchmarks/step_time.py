@@ -1,6 +1,7 @@
 """Step time of ADMM pruning against plain `fit`, on LeNet-5.
 
     python benchmarks/step_time.py
+    KERAS_BACKEND=jax python benchmarks/step_time.py
 
 Plain and pruned fits take turns, so that a machine whose speed drifts favours
 neither; the ratio is the median over pairs. `update` is the time of one Z and U
@@ -27,6 +28,9 @@ import common  # noqa: E402
 import models  # noqa: E402
 
 SPARSITY = {"conv1": 0.8, "conv2": 0.92, "fc1": 0.991, "fc2": 0.93}
+
+#: With XLA or without; PyTorch's compiler takes no training step of Keras.
+JIT = {"tensorflow": (False, True), "jax": (True,), "torch": (False,)}
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("rounds", 15, "Pairs of fits.")
@@ -104,9 +108,9 @@ def main(_):
     y = rng.integers(0, 10, size)
     table = Table(
         "jit", "phase", "plain ms", "pruned ms", "ratio", "update ms", "with updates",
-        title="LeNet-5, time of a step",
+        title=f"LeNet-5, time of a step, {keras.config.backend()}",
     )  # fmt: skip
-    for jit_compile in (False, True):
+    for jit_compile in JIT[keras.config.backend()]:
         for row in rows(jit_compile, x, y):
             table.add_row(*row)
     Console().print(table)

@@ -1,0 +1,101 @@
+"""Which cases of the longest sweeps `make test` takes; `make test-slow` takes the rest.
+
+A case costs a second or so for what it makes TensorFlow or LiteRT compile. Each table
+here is swept in full by `make test-slow`.
+"""
+
+import pytest
+
+#: Of each test: every n-th case; 0 for none.
+EVERY = {
+    "test_a_budget_is_met_to_within_a_weight": 3,
+    "test_a_group_can_be_pruned_if_its_constant_can_go": 5,
+    "test_a_lone_scale_by_a_sample_is_near": 3,
+    "test_a_round_trains_within_what_was_given_back": 2,
+    "test_a_saved_model_agrees_with_keras": 3,
+    "test_an_onnx_file_agrees_with_keras": 3,
+    "test_arena_of_files": 3,
+    "test_as_kernel_constraint": 3,
+    "test_axes": 2,
+    "test_bad_input_is_one_clear_error_and_nothing_is_written": 3,
+    "test_batch_sizes": 2,
+    "test_centroids_of_large_kernels_do_not_drift": 4,
+    "test_counts_follow_the_schedule": 2,
+    "test_dead_channels_go": 5,
+    "test_dead_filters_go": 3,
+    "test_dead_units_of_unstructured_pruning_go": 4,
+    "test_dtype_is_kept_and_compiled_is_eager": 2,
+    "test_early_stopping_of_retraining": 2,
+    "test_encoding_takes_time_in_proportion_to_the_layers": 0,
+    "test_exact_count_under_ties": 2,
+    "test_f_is_the_mean_squared_gradient_of_the_task": 2,
+    "test_file_agrees_with_keras": 3,
+    "test_half_of_the_channels_go": 3,
+    "test_histories": 4,
+    "test_identity_on_members": 2,
+    "test_identity_on_members_of_any_magnitudes": 3,
+    "test_include_reaches_embeddings": 3,
+    "test_inputs_and_outputs_in_int8": 3,
+    "test_jit_is_eager": 2,
+    "test_kernels_of_all_kinds": 3,
+    "test_large_groups": 4,
+    "test_large_kernels_are_worked_on_compiled_too": 2,
+    "test_learning_rate_of_ones_own": 2,
+    "test_methods": 2,
+    "test_metrics_of_a_regression": 3,
+    "test_mobilenet": 0,
+    "test_names_of_inputs_and_outputs": 3,
+    "test_no_mask_is_nearer_in_the_norm_of_the_curvature": 3,
+    "test_no_member_is_nearer": 2,
+    "test_no_optimizer_moves_a_dead_channel": 2,
+    "test_not_finite_is_an_error_that_names_the_layer": 4,
+    "test_of_many_kernels": 0,
+    "test_one_warning_at_the_hand_over_says_what_to_change": 3,
+    "test_optimizer_sees_no_gradient_of_a_zero": 3,
+    "test_plan_counts_what_admm_will_keep": 2,
+    "test_projection_is_feasible_and_idempotent": 2,
+    "test_projection_is_the_naive_one": 2,
+    "test_pruned_model_is_a_plain_one_with_exact_counts": 0,
+    "test_restrict_is_a_projection_on_what_is_frozen": 2,
+    "test_sensitivity_takes_from_what_does_not_matter": 0,
+    "test_several_devices_agree_with_one": 0,
+    "test_several_inputs_and_outputs": 3,
+    "test_shrunk_as_by_hand": 2,
+    "test_states_run_on_from_zero_in_the_file": 2,
+    "test_tflite_file_is_as_accurate_as_the_report_says": 0,
+    "test_the_budget_is_what_is_left": 2,
+    "test_the_code_of_a_page": 2,
+    "test_the_contract": 2,
+    "test_the_exact_search_takes_a_sample_of_large_kernels": 0,
+    "test_the_grid_is_near": 4,
+    # The other two have a battery of their own, `test_any_backend.py`.
+    "test_the_mathematics_on_another_backend": 3,
+    "test_the_nearest_member": 3,
+    "test_the_recipes_are_constraints": 0,
+    "test_the_stock_converter_drops_columns": 3,
+    "test_trained_and_shrunk": 2,
+    "test_training_ends_in_the_set": 2,
+    "test_two_fits": 2,
+    "test_updates_by_steps": 3,
+    "test_updates_wait_for_the_weights": 0,
+    "test_weighted_samples": 3,
+    "test_weights_of_another_model": 2,
+    "test_what_fails_without_avx_is_warned_of": 3,
+    "test_what_is_shrunk_is_shrunk_again": 3,
+    "test_what_tflite_lacks_is_named": 2,
+    "test_where_a_sample_is_sorted": 6,
+    "test_where_a_sample_is_sorted_compiled": 4,
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    seen = {}
+    for item in items:
+        if item.get_closest_marker("slow"):
+            continue
+        function = getattr(item, "originalname", item.name)
+        step, place = EVERY.get(function, 1), (item.path, function)
+        seen[place] = seen.get(place, -1) + 1
+        if step == 0 or seen[place] % step:
+            item.add_marker(pytest.mark.slow)
