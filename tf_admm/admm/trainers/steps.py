@@ -41,6 +41,10 @@ class Steps:
                 g = reduced(_dense(found[id(slot.w)], slot.w))
                 slot.measure(g / ops.cast(scale, g.dtype), self._progress.retraining())
 
+    def _is_bound(self):
+        """Whether some w must be 0.0 somewhere, a boolean tensor."""
+        return ops.logical_or(self._progress.retraining(), self._progress.rounds > 0)
+
     def _restrict_weights(self):
         """Under the mask, so that no decay or constraint moves a zero."""
         for slot in self._slots:

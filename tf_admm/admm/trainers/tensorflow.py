@@ -49,8 +49,7 @@ class Trainer(Steps):
                 )
             return True
 
-        bound = ops.logical_or(retraining, self._progress.rounds > 0)
-        ops.cond(bound, restricted, lambda: False)
+        ops.cond(self._is_bound(), restricted, lambda: False)
 
     def _restrict_weights(self):
         self._restrict_replicas(self.distribute_strategy)

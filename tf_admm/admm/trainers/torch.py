@@ -34,6 +34,11 @@ class Trainer(Steps):
             self._progress.steps.assign_add(1)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
+    def _restrict_weights(self):
+        """Nothing is copied where all is free."""
+        if bool(self._is_bound()):
+            super()._restrict_weights()
+
     def random_state(self):
         """The states of PyTorch's own generators, of which Keras' Dropout draws."""
         import torch
