@@ -63,7 +63,6 @@ EVERY = {
     "test_shrunk_as_by_hand": 2,
     "test_states_run_on_from_zero_in_the_file": 2,
     "test_tflite_file_is_as_accurate_as_the_report_says": 0,
-    "test_scopes": 0,
     "test_the_budget_is_what_is_left": 2,
     "test_the_code_of_a_page": 3,
     "test_the_contract": 3,
