@@ -231,6 +231,7 @@ def test_rho_follows_the_units_of_the_loss(scale):
 
 
 FOUND = {"primal": 0.5, "dual": 0.5, "changed": 0.0, "followed": True, "pull": 0.01}
+FOUND |= {"most": 5.0, "kept": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -244,15 +245,24 @@ FOUND = {"primal": 0.5, "dual": 0.5, "changed": 0.0, "followed": True, "pull": 0
         (1.0, {"changed": 0.2}, 2.0),
         (1.0, {"primal": 5.1}, 2.0),
         (1.0, {"dual": 5.1}, 0.5),
+        (1.0, {"dual": 5.1, "kept": 1.5}, 1.0),
         (4.0, {"changed": 0.2}, 5.0),
     ],
 )
 def test_balance(rho, found, expected):
     balanced = schedules.get("auto")
-    found = schedules.Found(**FOUND | {"most": 5.0} | found)
+    found = schedules.Found(**FOUND | found)
     assert balanced.update(0.5, rho, found) == pytest.approx(expected)
     config = keras.saving.serialize_keras_object(balanced)
     assert schedules.get(config).get_config() == balanced.get_config()
+
+
+def test_rho_does_not_shrink_while_the_sets_are_looser_than_the_weights():
+    # Half of the weights are asked for: Cubic(4.0) keeps all of them at first.
+    admm = pruned(Sparsity(0.5), rho="auto", kept=schedules.Cubic(4.0))
+    log = fit(admm, 8, tf_admm.ADMMCallback(8, 2)).history
+    assert log["admm_primal"][0] == 0.0
+    assert min(log["rho"][:-1]) == log["rho"][0] > 0.0
 
 
 def test_rho_goes_on_into_the_next_round_unless_it_has_a_schedule():

@@ -28,6 +28,7 @@ class Found:
             was not measured.
         most: float, the rho beyond which steps of gradient descent at the learning
             rate of the optimizer would go further than to Z.
+        kept: float, what the sets kept, over what they are asked to keep as ADMM ends.
     """
 
     primal: float
@@ -36,6 +37,7 @@ class Found:
     followed: bool
     pull: float
     most: float
+    kept: float
 
 
 class Schedule:
@@ -138,7 +140,9 @@ class Balanced(Schedule):
     update before which W has not come half of the way to Z - U, at which more than a
     tenth of what is kept was exchanged, or where `||W - Z||` is more than `imbalance`
     times the way of Z, both relative; and shrinks by it where the way of Z is as much
-    the longer. It stays below what plain gradient descent would oscillate at.
+    the longer. It does not shrink while the sets keep more than they will: W lies in a
+    set that is loose enough, which says nothing of the one to come. It stays below what
+    plain gradient descent would oscillate at.
 
     Args:
         share: float, positive.
@@ -170,7 +174,7 @@ class Balanced(Schedule):
         is_weak = not found.followed or found.changed > 0.1
         if is_weak or found.primal > self.imbalance * found.dual:
             return min(rho * self.factor, found.most)
-        if found.dual > self.imbalance * found.primal:
+        if found.kept == 1.0 and found.dual > self.imbalance * found.primal:
             return rho / self.factor
         return rho
 

@@ -266,8 +266,9 @@ class ADMMModel(Reading, Saving, trainers.Trainer, keras.Model):
         self._check_phase()
         self._check_finite()
         followed = self.has_followed()
-        self._note(self._slots.update(self._excess(t)))
-        self._change_rho(float(self._next_rho(t, followed)))
+        kept = self._excess(t)
+        self._note(self._slots.update(kept))
+        self._change_rho(float(self._next_rho(t, followed, kept)))
         self._progress.pulled.assign(self.penalty())
         self._progress.steps.assign(0)
 
@@ -282,7 +283,7 @@ class ADMMModel(Reading, Saving, trainers.Trainer, keras.Model):
         self._progress.residuals.assign(updates.residuals(sums, self.rho))
         self._progress.changed.assign(updates.changed(sums))
 
-    def _next_rho(self, t, followed):
+    def _next_rho(self, t, followed, kept):
         found = schedules.Found(
             primal=self.residuals["admm_primal_rel"],
             dual=self.residuals["admm_dual_rel"],
@@ -290,6 +291,7 @@ class ADMMModel(Reading, Saving, trainers.Trainer, keras.Model):
             followed=followed,
             pull=self._slots.pull(self.steps_since_update) if self._is_measuring else 0,
             most=optimizer.steepest(self.optimizer) if self.compiled else math.inf,
+            kept=kept,
         )
         return self.schedule.update(t, self.rho, found)
 
