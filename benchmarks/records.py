@@ -24,6 +24,7 @@ from rich.table import Table
 
 #: 130 epochs.
 LONG = {"admm_epochs": 80, "retrain_epochs": 50}
+SHIFT = {"augmentation": "shift"}
 #: Layers of ResNet-8; tfmot gets the same rate for all.
 RESNET8 = ["conv", "block2_shortcut", "block3_shortcut", "fc"]
 RESNET8 += [f"block{i}_conv{j}" for i in (1, 2, 3) for j in (1, 2)]
@@ -41,31 +42,32 @@ CASES = {
         {"ratio": 168.82},
         "conv1=0.8,conv2=0.97,fc1=0.9965,fc2=0.94",
     ),
-    "lenet300_23x_50": ("lenet300_dense", "lenet300_curvature", {"ratio": 22.9}, None),
-    "lenet300_60x_130": (
-        "lenet300_dense",
-        "lenet300_curvature",
-        {"ratio": 60, **LONG},
-        None,
-    ),
+    **{
+        f"lenet300_{name}{suffix}": (
+            "lenet300_dense",
+            "lenet300_curvature",
+            {**options, **augmented},
+            None,
+        )
+        for name, options in (
+            ("23x_50", {"ratio": 22.9}),
+            ("60x_130", {"ratio": 60, **LONG}),
+        )
+        for suffix, augmented in (("", {}), ("_shift", SHIFT))
+    },
     **{
         f"lenet5_{name}x_130_shift": (
             "lenet5_dense",
             "lenet5_short",
-            {"ratio": ratio, "augmentation": "shift", **LONG},
+            {"ratio": ratio, **SHIFT, **LONG},
             None,
         )
         for name, ratio in (("71", 71.157), ("169", 168.82), ("350", 350))
     },
-    "lenet5_350x_200_shift": (
+    "lenet5_350x_300_shift": (
         "lenet5_dense",
         "lenet5_short",
-        {
-            "ratio": 350,
-            "augmentation": "shift",
-            "admm_epochs": 130,
-            "retrain_epochs": 70,
-        },
+        {"ratio": 350, **SHIFT, "admm_epochs": 210, "retrain_epochs": 90, "rounds": 2},
         None,
     ),
     "lenet5_350x_130": ("lenet5_dense", "lenet5_short", {"ratio": 350, **LONG}, None),
