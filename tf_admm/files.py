@@ -7,10 +7,15 @@ import uuid
 
 
 @contextlib.contextmanager
-def replacing(path):
-    """A temporary name beside `path`, renamed to it if all went well."""
+def replacing(path, ending=""):
+    """A temporary name beside `path`, renamed to it if all went well.
+
+    Args:
+        path: of the file.
+        ending: str, that of the temporary name.
+    """
     # Not `tempfile`, whose files only their owner can read.
-    temporary = f"{os.fspath(path)}.{uuid.uuid4().hex}.tmp"
+    temporary = f"{os.fspath(path)}.{uuid.uuid4().hex}.tmp{ending}"
     try:
         yield temporary
         os.replace(temporary, path)

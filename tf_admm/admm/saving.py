@@ -1,30 +1,35 @@
 """The whole run in Keras' files."""
 
+import contextlib
+import os
+
+from tf_admm import files
 from tf_admm.admm import checkpoints
 from tf_admm.admm import checks
 from tf_admm.admm import progress
 
 #: Of the keys of what a backend draws random numbers from, beside Keras' seeds.
 RANDOM = "random_"
+#: Of files that Keras writes as one.
+ENDINGS = (".keras", ".weights.h5")
 
 
 class Saving:
     """How an `ADMMModel` is saved and loaded; mixed into it."""
 
-    def save(self, filepath, *args, **kwargs):
-        """`keras.Model.save`, which leaves a file alone if it must fail.
+    def save(self, filepath, overwrite=True, **kwargs):
+        """`keras.Model.save`; the file is there whole, or as it was before.
 
         Of several processes the first writes, and all call it.
         """
-        # Keras empties the file before it asks for the config.
         checks.check_registered(self.model)
-        with self.writing(filepath) as path:
-            super().save(path, *args, **kwargs)
+        with self.writing(filepath) as path, _whole(path, overwrite) as path:
+            super().save(path, overwrite, **kwargs)
 
-    def save_weights(self, filepath, *args, **kwargs):
+    def save_weights(self, filepath, overwrite=True, **kwargs):
         """`keras.Model.save_weights`, called and written likewise."""
-        with self.writing(filepath) as path:
-            super().save_weights(path, *args, **kwargs)
+        with self.writing(filepath) as path, _whole(path, overwrite) as path:
+            super().save_weights(path, overwrite, **kwargs)
 
     def load_weights(self, *args, **kwargs):
         """`keras.Model.load_weights`; if it fails, nothing has changed."""
@@ -51,3 +56,12 @@ class Saving:
         self.drawn = states
         self.set_random_state(states)
         self.restored = True
+
+
+def _whole(path, overwrite):
+    """What Keras writes to: a temporary name, unless it asks first or writes more."""
+    name = os.fspath(path)
+    ending = next((e for e in ENDINGS if name.endswith(e)), None)
+    if not overwrite or ending is None or "://" in name:
+        return contextlib.nullcontext(path)
+    return files.replacing(path, ending)

@@ -25,7 +25,12 @@ from tf_admm.structure.copying import copied
 from tf_admm.structure.tracing import symbolic_inputs
 
 NUMBERS = {numbers.Integral: "an integer", numbers.Real: "a number"}
-STRUCTURES = {"weights": families.Weights, "channels": families.Channels}
+#: What is pruned, one after the other.
+STRUCTURES = {
+    "weights": [families.Weights],
+    "channels": [families.Channels],
+    "both": [families.FewChannels, families.Weights],
+}
 
 
 def compress(
@@ -53,8 +58,9 @@ def compress(
 
     With `max_drop`, stages of ADMM and retraining go down to ever smaller shares of
     what is kept, each from the last solution, and then between the last that was good
-    enough and the first that wasn't. Any other goal is one stage. What is left is made
-    smaller by `shrink`, exported in several types, run, measured beside the dense
+    enough and the first that wasn't: first of channels, which makes the model fast, and
+    then of weights, which makes it small. Any other goal is one stage. What is left is
+    made smaller by `shrink`, exported in several types, run, measured beside the dense
     model, and the smallest file that is good enough is named.
 
     Args:
@@ -79,7 +85,9 @@ def compress(
         mode: which of the metric is better, `"min"` or `"max"`; `"auto"` as Keras
             knows it.
         structure: `"weights"` prunes single weights; `"channels"` whole channels, for
-            speed; `"auto"` the former for `max_drop`, `ratio` and `bytes`.
+            speed; `"both"`, with `max_drop`, channels as long as half of it is not used
+            up, and then weights. `"auto"` is `"both"` for `max_drop`, `"weights"` for
+            `ratio` and `bytes`, `"channels"` for `macs` and `speed`.
         epochs: int, of one stage; 6,000 steps by default, at most 60 epochs.
         batch_size: int, of arrays; 32 of few rows, 128 of 10,000 or more by default.
         time_limit: float, minutes after which no more is tried, with `max_drop`.
@@ -108,7 +116,7 @@ def compress(
     ```
     """
     goal = goals.of(max_drop=max_drop, ratio=ratio, bytes=bytes, macs=macs, speed=speed)
-    family = STRUCTURES[_structure(structure, goal)]
+    chosen = STRUCTURES[_structure(structure, goal)]
     _check_model(model)
     _check_numbers(goal, epochs, batch_size, time_limit)
     if output is not None:
@@ -130,15 +138,20 @@ def compress(
     )
     run = runs.Run(output, key)
     signature = Signature(model)
-    family = family(model, signature.pack(signature.match(given.samples)))
-    stages = Stages(copied(model), goal, family, trainer, objective, run, bar)
+    samples = signature.pack(signature.match(given.samples))
+    chosen = [family(model, samples) for family in chosen]
+    last = chosen[-1]
     try:
         with bar:
-            best = _best(stages, dense, goal, family, given)
-            small = family.finished(best)
-            report = results.made(
-                dense, small, given, objective, goal, family, run, bar
-            )
+            best = copied(model)
+            for family in chosen:
+                drop = family.patience * goal.value
+                stages = Stages(
+                    best, goal, family, drop, last, trainer, objective, run, bar
+                )
+                best = _best(stages, dense, goal, family, given)
+            small = last.finished(best)
+            report = results.made(dense, small, given, objective, goal, last, run, bar)
     except KeyboardInterrupt:
         run.leave()
         raise
@@ -168,6 +181,8 @@ def _structure(structure, goal):
             f"Expected `structure` to be 'channels' with {goal}, since single zeros "
             "make convolutions no faster. Received: structure='weights'"
         )
+    if structure == "both" and not goal.is_searched:
+        raise ValueError(f"Expected `max_drop` with structure='both'. Received: {goal}")
     if structure == "channels" and goal.name == "ratio":
         raise ValueError(
             "Expected `macs`, `bytes`, `speed` or `max_drop` with "

@@ -1,22 +1,15 @@
 """Models as files."""
 
-import os
-
 import keras
 
+from tf_admm import files
 from tf_admm.structure import copying
 
 
 def save(model, path):
     """A plain Keras model, not compiled, whole or not at all."""
-    # Keras asks for the ending.
-    temporary = f"{path}.tmp.keras"
-    try:
+    with files.replacing(path, ".keras") as temporary:
         copying.copied(model).save(temporary)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
 
 
 def load(path, like):

@@ -1,10 +1,13 @@
 """What is pruned: single weights, or whole channels."""
 
+import numpy as np
+
 from tf_admm.admm.model import ADMMModel
 from tf_admm.allocation import allocate
 from tf_admm.constraints import GlobalSparsity
 from tf_admm.reporting import variants
 from tf_admm.shrinking import shrink
+from tf_admm.structure import kernels
 
 #: Below it, nothing is tried.
 LEAST = 1e-4
@@ -13,22 +16,34 @@ LEAST = 1e-4
 class Weights:
     """Single weights; kernels compete for what is kept, by what the loss would miss.
 
+    Args:
+        model: the dense model, of which sizes are shares.
+        samples: inputs of some rows, in the structure of the model's.
+
     Attributes:
         noun, unit: what a share is a share of, and as a share is worded.
         factor, fineness: of `search.following`.
-        total: what there is of the unit; only shares of it count here.
+        patience: the share of `max_drop` that may be used up.
+        total: what there is of the unit in the dense model.
     """
 
     noun, unit = "weights", "weights kept"
-    factor, fineness = 4.0, 1.2
-    total = 1.0
+    factor, fineness, patience = 4.0, 1.2, 1.0
 
     def __init__(self, model, samples):
         self._samples = samples
+        self.total = sum(kernel.size for kernel in kernels.find(model))
+
+    def left(self, model):
+        """The share that a model, smaller or with zeros, has of the dense one."""
+        found = [np.array(kernel.variable) for kernel in kernels.find(model)]
+        return sum(np.count_nonzero(w) for w in found) / self.total
 
     def constraints(self, model, share, metric="curvature"):
-        """Of a model that has all of its weights, or zeros among them."""
-        return GlobalSparsity(1.0 - share, metric=metric)
+        """Of a model that may be smaller already, or have zeros."""
+        size = sum(kernel.size for kernel in kernels.find(model))
+        kept = min(1.0, share * self.total / size)
+        return GlobalSparsity(1.0 - kept, metric=metric)
 
     def going_on(self, model):
         """What the next stage begins with: zeros may come back."""
@@ -40,14 +55,20 @@ class Weights:
 
 
 class Channels:
-    """Whole channels, the same share of each group; what is left is made smaller."""
+    """Whole channels, the same share of each group; what is left is made smaller.
+
+    Args and attributes as those of `Weights`.
+    """
 
     noun, unit = "multiplications", "multiplications left"
-    factor, fineness = 2.0, 1.1
+    factor, fineness, patience = 2.0, 1.1, 1.0
 
     def __init__(self, model, samples):
         self._samples = samples
         self.total = variants.macs(model, samples, zeros=True)
+
+    def left(self, model):
+        return variants.macs(model, self._samples, zeros=True) / self.total
 
     def constraints(self, model, share, metric=None):
         """Of a model that may be smaller already."""
@@ -65,6 +86,12 @@ class Channels:
 
     def finished(self, model):
         return model
+
+
+class FewChannels(Channels):
+    """Channels before weights: roughly, and leaving room for the weights to come."""
+
+    fineness, patience = 1.5, 0.5
 
 
 def pruned_at_once(model, family, share):

@@ -37,6 +37,8 @@ class Goal:
 
     @property
     def structure(self):
+        if self.is_searched:
+            return "both"
         return "channels" if self.name in OF_CHANNELS else "weights"
 
     def share(self, macs):

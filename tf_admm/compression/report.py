@@ -21,9 +21,9 @@ class CompressionReport(Printed):
         goal: what was asked, such as `"max_drop=0.005"`.
         metric: the name of the metric that decided, on the validation data.
         dense: its value for the dense model.
-        noun: what shares are of, `"weights"` or `"multiplications"`.
-        share: of the result, in (0, 1].
-        stages: list of dicts: `share`, `metric`, `meets`, `minutes`.
+        noun: what was pruned last, `"weights"` or `"multiplications"`.
+        share: how much of them the result has, in (0, 1].
+        stages: list of dicts: `noun`, `share`, `metric`, `meets`, `minutes`.
         deployment: the `DeploymentReport` of the files; the first is the dense model's.
         files: dict from names of variants to paths; empty without `output`.
         test: dict of the metric on the test data, `dense` and `chosen`; or `None`.
@@ -53,9 +53,14 @@ class CompressionReport(Printed):
         return " ".join(part for part in parts if part)
 
     def _gained(self):
-        if self.share == 1.0:
-            return f"Nothing could be pruned ({self.goal})."
-        return f"{times(self.share)} fewer {self.noun} ({self.goal})."
+        least = {}
+        for stage in self.stages:
+            if stage["meets"]:
+                least[stage["noun"]] = min(
+                    stage["share"], least.get(stage["noun"], 1.0)
+                )
+        gained = [f"{times(share)} fewer {noun}" for noun, share in least.items()]
+        return f"{' and '.join(gained) or 'Nothing could be pruned'} ({self.goal})."
 
     def _tested(self):
         if self.test is None:
@@ -89,7 +94,8 @@ class CompressionReport(Printed):
 
     def _stages(self):
         table = Table(
-            f"fewer {self.noun}",
+            "fewer",
+            "",
             title="Tried, on the validation data",
             box=box.SIMPLE_HEAD,
             pad_edge=False,
@@ -97,11 +103,12 @@ class CompressionReport(Printed):
         for name in (self.metric, "minutes"):
             table.add_column(name, justify="right")
         table.add_column("good enough?")
-        table.add_row("dense", words.value(self.dense, self.metric), "", "")
+        table.add_row("dense", "", words.value(self.dense, self.metric), "", "")
         for stage in self.stages:
             value = stage["metric"]
             table.add_row(
                 times(stage["share"]),
+                stage["noun"],
                 "can't be made" if value is None else words.value(value, self.metric),
                 f"{stage['minutes']:.1f}",
                 "yes" if stage["meets"] else "no",

@@ -50,7 +50,7 @@ def made(dense, model, data, objective, goal, family, run, bar):
         metric=objective.name,
         dense=objective.dense,
         noun=family.noun,
-        share=min((s["share"] for s in run.stages if s["meets"]), default=1.0),
+        share=_share(run.stages, family, model),
         stages=[
             {key: value for key, value in stage.items() if key != "history"}
             for stage in run.stages
@@ -63,6 +63,12 @@ def made(dense, model, data, objective, goal, family, run, bar):
     if run.is_kept:
         _write(report, model, run, objective, goal, family)
     return report
+
+
+def _share(stages, family, model):
+    """What is left of what the last family prunes."""
+    found = [s["share"] for s in stages if s["meets"] and s["noun"] == family.noun]
+    return min(found, default=family.left(model))
 
 
 def _deployment(dense, model, data, objective, goal, folder):
@@ -127,10 +133,11 @@ def _kept(folder, deployment, run):
 
 def _write(report, model, run, objective, goal, family):
     copies.save(model, os.path.join(run.folder, "model.keras"))
-    tried = [stage for stage in run.stages if stage["metric"] is not None]
     points = [Point("dense", 1.0, objective.dense, True)]
     points += [
-        Point(times(s["share"]), s["share"], s["metric"], s["meets"]) for s in tried
+        Point(times(s["left"]), s["left"], s["metric"], s["meets"])
+        for s in run.stages
+        if s["metric"] is not None
     ]
     best = [stage for stage in run.stages if stage["meets"]]
     page.write(

@@ -15,20 +15,25 @@ class Stages:
         model: a copy of the dense model, which may be changed.
         goal: a `goals.Goal`.
         family: a `families.Weights` or `families.Channels`.
+        drop: float, how much worse than the dense model is good enough in a search.
+        last: the family that the run ends with, in whose unit what is left is noted.
         trainer: a `training.Trainer`.
         objective: a `judging.Objective`.
         run: a `runs.Run`.
         bar: a `progress.Bar`.
     """
 
-    def __init__(self, model, goal, family, trainer, objective, run, bar):
+    def __init__(self, model, goal, family, drop, last, trainer, objective, run, bar):
         self._model, self._goal, self._family = model, goal, family
+        self._drop, self._start, self._last = drop, family.left(model), last
         self._trainer, self._objective = trainer, objective
         self._run, self._bar = run, bar
 
     def search(self):
-        """The smallest model within `max_drop`; the dense one if none is."""
-        best = self._run.best(self._model) or copied(self._model)
+        """The smallest model that is good enough; the one given if none is."""
+        best = copied(self._model)
+        if self._done:
+            best = self._run.best(self._model) or best
         while (share := self._following()) is not None and self._bar.has_time():
             left = progress.stages_left(
                 self._tried, self._family.factor, self._family.fineness
@@ -46,17 +51,26 @@ class Stages:
                 f"{times(families.LEAST)} fewer {self._family.noun}. Received: "
                 f"{self._goal}"
             )
-        if not self._run.stages:
+        if not self._done:
             self._stage(copied(self._model), share, 1)
         return self._run.best(self._model)
 
     @property
+    def _done(self):
+        noun = self._family.noun
+        return [stage for stage in self._run.stages if stage["noun"] == noun]
+
+    @property
     def _tried(self):
-        return [(stage["share"], stage["meets"]) for stage in self._run.stages]
+        """What was tried; what there was as the search began, till something is met."""
+        tried = [(stage["share"], stage["meets"]) for stage in self._done]
+        return (
+            tried if any(meets for _, meets in tried) else [(self._start, True), *tried]
+        )
 
     @property
     def _smallest(self):
-        return min((share for share, meets in self._tried if meets), default=1.0)
+        return min(share for share, meets in self._tried if meets)
 
     def _following(self):
         return search.following(
@@ -89,16 +103,18 @@ class Stages:
         model = self._family.going_on(model)
         self._trainer.compile(model)
         value = self._objective.value(model)
-        meets = not self._goal.is_searched or (
-            self._objective.drop(value) <= self._goal.value
-        )
+        is_near = self._objective.drop(value) <= self._drop
+        meets = is_near or not self._goal.is_searched
         self._note(share, value, meets, start, history, model)
         return model
 
     def _note(self, share, value, meets, start, history, model):
         seconds = time.monotonic() - start
         self._bar.took(seconds)
-        stage = {"share": share, "metric": value, "meets": meets, "history": history}
+        stage = {"noun": self._family.noun, "share": share, "metric": value}
+        stage |= {"meets": meets, "history": history}
+        if model is not None:
+            stage["left"] = self._last.left(model)
         self._run.save(stage | {"minutes": seconds / 60.0}, model)
         if value is not None:
             verdict = (

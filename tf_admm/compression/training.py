@@ -1,6 +1,7 @@
 """A stage of a run: ADMM to a smaller share, and retraining of what is kept."""
 
 import os
+import shutil
 import warnings
 
 import keras
@@ -11,6 +12,8 @@ from tf_admm.compression.best import Best
 from tf_admm.schedules import Cubic
 from tf_admm.structure import kernels
 
+#: The last file of a backup by `BackupAndRestore`.
+LAST_WRITTEN = "training_metadata.json"
 #: Steps of the optimizer in a stage, where no epochs are given; and epochs of it.
 STEPS, FEWEST, MOST = 6000, 4, 60
 #: Most of what a stage may begin with, over what it keeps as it ends.
@@ -91,14 +94,17 @@ class Trainer:
 
     def _fit(self, number, admm, begin, end, folder, best):
         train, order = self._data.train(number)
+        backup = os.path.join(folder, f"until_{end}")
+        if not os.path.exists(os.path.join(backup, LAST_WRITTEN)):
+            # Killed within the first backup: there are weights, and not of which epoch.
+            shutil.rmtree(backup, ignore_errors=True)
         callbacks = [
             ADMMCallback(self._first),
-            keras.callbacks.BackupAndRestore(
-                os.path.join(folder, f"until_{end}"),
-                double_checkpoint=True,
-                delete_checkpoint=False,
-            ),
+            # Before the backup: after a kill between the two, the epoch runs again.
             best,
+            keras.callbacks.BackupAndRestore(
+                backup, double_checkpoint=True, delete_checkpoint=False
+            ),
             self._bar.callback(),
         ]
         with warnings.catch_warnings():

@@ -38,7 +38,7 @@ def define(values):
         "Which of the metric is better; auto as Keras knows it.",
         flag_values=values,
     )
-    options.structure(values, ["auto", "weights", "channels"], "auto")
+    options.structure(values, ["auto", "weights", "channels", "both"], "auto")
     for name, text in (
         ("epochs", "Epochs of one stage; chosen by the number of rows."),
         ("batch_size", "Rows a step; chosen by the number of rows."),
