@@ -106,7 +106,7 @@ def structure(values, names, default):
         "structure",
         default,
         names,
-        "What is left out: single weights, or whole channels.",
+        "What is left out: single weights, whole channels, or both.",
         flag_values=values,
     )
 

@@ -29,7 +29,7 @@ class FrozenZeros(keras.constraints.Constraint):
         if self.before is not None:
             w = self.before(w)
         w = ops.convert_to_tensor(w)
-        return ops.where(self.mask, w, ops.zeros_like(w))
+        return ops.where(self.mask, w, ops.cast(0, w.dtype))
 
     def get_config(self):
         raise ValueError(

@@ -128,7 +128,8 @@ class Slot:
         """
 
         def pulled():
-            pull = self.regularizer(rho).gradient(self.w)
+            w = trainers.after(gradient, ops.convert_to_tensor(self.w))
+            pull = ADMMRegularizer(*self.state.target(w), rho).gradient(w)
             return gradient + ops.cast(pull, gradient.dtype)
 
         return self._chosen(retraining, gradient, pulled)
@@ -145,7 +146,7 @@ class Slot:
     def _alive(self, w):
         if self.live is None:
             return w
-        return ops.where(ops.convert_to_tensor(self.live), w, ops.zeros_like(w))
+        return ops.where(ops.convert_to_tensor(self.live), w, ops.cast(0, w.dtype))
 
     def update(self, settled):
         """The Z-step and the U-step; returns the sums that residuals are made of."""

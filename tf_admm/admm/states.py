@@ -50,7 +50,7 @@ class Disjoint:
     def _off(self, x):
         """x, and 0.0 where z is not."""
         x = ops.convert_to_tensor(x)
-        return ops.where(self._mask(), ops.zeros_like(x), x)
+        return ops.where(self._mask(), ops.cast(0, x.dtype), x)
 
     def _mask(self):
         return ops.convert_to_tensor(self.settled)
@@ -77,7 +77,7 @@ class Disjoint:
     def project(self, w):
         """The nearest to w with what z settled."""
         w = ops.convert_to_tensor(w)
-        return ops.where(self._mask(), w, ops.zeros_like(w))
+        return ops.where(self._mask(), w, ops.cast(0, w.dtype))
 
     def target(self, w):
         """`(z, u)` of the W-step: w itself where it is kept, else Z - U; and 0.0."""

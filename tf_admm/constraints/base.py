@@ -191,7 +191,7 @@ class MaskConstraint(SetConstraint):
     def restrict(self, w, settled):
         """`w * settled`, with 0.0 also where `w` is not finite."""
         w = ops.convert_to_tensor(w)
-        return ops.where(_nonzero(settled), w, ops.zeros_like(w))
+        return ops.where(_nonzero(settled), w, ops.cast(0, w.dtype))
 
 
 class ValueConstraint(SetConstraint):

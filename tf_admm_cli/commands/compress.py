@@ -1,7 +1,8 @@
 """Make a trained model as small as its metric allows, or as small or fast as asked.
 
 --max_drop searches, stage by stage, for the smallest whose metric on the validation
-data stays within that of the model; any other goal is one stage. The folder --output
+data stays within that of the model: whole channels first, then single weights. Any
+other goal is one stage. The folder --output
 gets model.keras, a .tflite file of each type, report.html and result.json. A run that
 was stopped goes on by the same command.
 

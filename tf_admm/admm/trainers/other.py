@@ -8,6 +8,10 @@ from tf_admm.admm.trainers.steps import Steps
 either = ops.cond
 
 
+def after(first, x):
+    return x
+
+
 class Trainer(Steps):
     """No training; an `ADMMModel` is refused as it is made."""
 

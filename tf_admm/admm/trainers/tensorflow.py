@@ -11,6 +11,14 @@ from tf_admm.admm.trainers.steps import Steps
 either = ops.cond
 
 
+def after(first, x):
+    import tensorflow as tf
+
+    # Of a tensor from outside of a branch, the branch itself waits for nothing.
+    with tf.control_dependencies([tf.identity(first)]):
+        return tf.identity(x)
+
+
 class Trainer(Steps):
     """The `train_step` of `ADMMModel`, which it is mixed into."""
 

@@ -11,6 +11,11 @@ def either(predicate, yes, no):
     return yes() if bool(predicate) else no()
 
 
+def after(first, x):
+    """It runs step by step as it is."""
+    return x
+
+
 class Trainer(Steps):
     """The `train_step` of `ADMMModel`, which it is mixed into."""
 
