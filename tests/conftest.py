@@ -61,6 +61,7 @@ EVERY = {
     "test_several_devices_agree_with_one": 0,
     "test_several_inputs_and_outputs": 3,
     "test_shrunk_as_by_hand": 2,
+    "test_sparse_file_agrees_with_keras": 3,
     "test_states_run_on_from_zero_in_the_file": 2,
     "test_tflite_file_is_as_accurate_as_the_report_says": 0,
     "test_the_budget_is_what_is_left": 2,

@@ -77,7 +77,7 @@ def test_shapes_that_can_be_mended(wanted, given, tmp_path):
 
 
 @pytest.mark.parametrize("nest", [list, dict])
-def test_several_inputs_and_outputs(nest, tmp_path):
+def test_files_of_several_inputs_and_outputs(nest, tmp_path):
     a, b = keras.Input((2,), name="a"), keras.Input((3,), name="b")
     both = L.Concatenate()([a, b])
     u, v = L.Dense(1, name="u")(both), L.Dense(2, name="v")(both)

@@ -232,7 +232,7 @@ def export(model, path, **kwargs):
     "build, sparsity",
     [(mlp, 0.0), (several, 0.0), *((build, 0.8) for build in MODELS)],
 )
-def test_file_agrees_with_keras(build, sparsity, tmp_path):
+def test_sparse_file_agrees_with_keras(build, sparsity, tmp_path):
     model = prune(build(), sparsity)
     path = tmp_path / "model.tflite"
     report, caught = export(model, path)
