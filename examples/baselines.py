@@ -34,6 +34,7 @@ class GradualMagnitude(keras.callbacks.Callback):
         self.masks = [ops.cast(ops.not_equal(w, 0), w.dtype) for w, _ in self.weights]
 
     def on_train_batch_end(self, batch, logs=None):
+        self.model.sync()
         step = int(self.model.optimizer.iterations)
         if step % self.update_freq == 0:
             progress = min(1.0, step / self.steps)
@@ -54,5 +55,6 @@ class Masked(keras.callbacks.Callback):
     """
 
     def on_train_batch_end(self, batch, logs=None):
+        self.model.sync()
         for weight, mask in self.model.masks:
-            weight.assign(ops.where(mask, weight, 0))
+            weight.assign(ops.where(mask, ops.convert_to_tensor(weight), 0))
