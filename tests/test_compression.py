@@ -133,6 +133,15 @@ def test_a_copy_computes_the_same():
     assert not {id(v) for v in copy.variables} & {id(v) for v in model.variables}
 
 
+def test_a_copy_of_an_operation_that_is_named_as_a_layer_is():
+    x = inputs = keras.Input((12,))
+    y = keras.layers.Add()([keras.layers.Dense(12)(x), x])
+    y = keras.layers.Multiply()([y * 2.0, keras.ops.relu(y + 3.0)])
+    model = keras.Model(inputs, Doubling()(y - 1.0))
+    copy = copying.copied(model)
+    assert np.array_equal(copy.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
 # What comes out.
 
 

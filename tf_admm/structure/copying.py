@@ -35,5 +35,9 @@ def copy_state(old: keras.Layer, new: keras.Layer) -> None:
 
 
 def classes(model):
-    """The classes of a model's layers by their names, whether registered or not."""
-    return {type(layer).__name__: type(layer) for layer, _ in kernels.walk(model)}
+    """The classes of a model's own layers by their names, whether registered or not.
+
+    Not those of Keras, where a layer and an operation share a name, such as `Add`.
+    """
+    found = {type(layer) for layer, _ in kernels.walk(model)}
+    return {c.__name__: c for c in found if c.__module__.split(".")[0] != "keras"}
