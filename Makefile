@@ -19,7 +19,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 demo: $(VENV)/.installed
 	$(BIN)/python examples/demo.py
 
-# In the order of the files, since the files of few tests are the longest.
+# In the order that tests/conftest.py gives: the files of few tests are the longest.
 test: $(VENV)/.installed lint
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 	$(ON_JAX) $(BIN)/python -m pytest -n 2 --dist worksteal $(ANY_BACKEND)

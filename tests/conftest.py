@@ -6,6 +6,9 @@ here is swept in full by `make test-slow`.
 
 import pytest
 
+#: The longest files, which begin first: at the end a worker would wait for them.
+FIRST = ("test_distribution", "test_training", "test_examples", "test_rounds")
+FIRST += ("test_sets_training", "test_resume", "test_reporting", "test_compression")
 #: Of each test: every n-th case; 0 for none.
 EVERY = {
     "test_a_budget_is_met_to_within_a_weight": 3,
@@ -91,6 +94,7 @@ EVERY = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in FIRST)
     seen = {}
     for item in items:
         if item.get_closest_marker("slow"):
