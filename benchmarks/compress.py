@@ -4,7 +4,8 @@
 
 takes the dense network of seed 0 and compresses it with nothing but a goal: LeNet-5 as
 far as accuracy falls by no more than 0.001 on the validation data, from the images as
-they are and from a dataset that shifts them by a pixel at random; ResNet-8 to half of
+they are and from a dataset that shifts them by a pixel at random, there by single
+weights alone, too; ResNet-8 to half of
 its multiplications, from crops and flips. The test data are read once, at the end.
 Results go to `benchmarks/results`; one that is there is not made again, and a run that
 was killed goes on where it was.
@@ -29,6 +30,12 @@ import datasets  # noqa: E402
 CASES = {
     "lenet5": ("lenet5_dense", "data_path", "none", {"max_drop": 0.001}),
     "lenet5_shift": ("lenet5_dense", "data_path", "shift", {"max_drop": 0.001}),
+    "lenet5_shift_weights": (
+        "lenet5_dense",
+        "data_path",
+        "shift",
+        {"max_drop": 0.001, "structure": "weights"},
+    ),
     "resnet8": ("resnet8_dense", "cifar_path", "crop_and_flip", {"macs": 0.5}),
 }
 #: Rows of a batch of a dataset.
