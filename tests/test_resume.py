@@ -9,7 +9,6 @@ import sys
 
 import numpy as np
 import pytest
-import resumable
 
 slow = pytest.mark.slow
 SCRIPT = pathlib.Path(__file__).with_name("resumable.py")
@@ -87,35 +86,6 @@ def test_kill_while_the_backup_is_written_falls_back_to_the_one_before(
     latest.write_bytes(latest.read_bytes()[: latest.stat().st_size // 2])
     final, _ = finish(*args)
     assert_same(final, undisturbed("epoch"))
-
-
-FULL = """
-import os, resource, signal, sys
-import resumable
-
-name, path = sys.argv[1:]
-save = getattr(resumable.build("4"), name)
-save(path)
-size = os.path.getsize(path)
-print(size, flush=True)
-# A write beyond it kills the process.
-signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2))
-save(path)
-"""
-
-
-@pytest.mark.parametrize(
-    "name, file",
-    [("save_weights", "a.weights.h5"), pytest.param("save", "a.keras", marks=slow)],
-)
-def test_a_file_that_is_killed_in_the_writing_is_as_it_was(tmp_path, name, file):
-    path = tmp_path / file
-    command = [sys.executable, "-c", FULL, name, path]
-    done = subprocess.run(command, cwd=SCRIPT.parent, stdout=subprocess.PIPE)
-    assert done.returncode == -signal.SIGXFSZ
-    assert path.stat().st_size == int(done.stdout)
-    resumable.build("4").load_weights(path)
 
 
 @slow
