@@ -5,10 +5,9 @@
 takes the dense network of seed 0 and compresses it with nothing but a goal: LeNet-5 as
 far as accuracy falls by no more than 0.001 on the validation data, from the images as
 they are and from a dataset that shifts them by a pixel at random, there by single
-weights alone, too; ResNet-8 to half of
-its multiplications, from crops and flips. The test data are read once, at the end.
-Results go to `benchmarks/results`; one that is there is not made again, and a run that
-was killed goes on where it was.
+weights alone, too; ResNet-8 to half of its multiplications, from crops and flips. The
+test data are read once, at the end. Results go to `benchmarks/results`; one that is
+there is not made again, and a run that was killed goes on where it was.
 """
 
 import json

@@ -130,7 +130,7 @@ class Shared:
             slot.state.rescale(ops.cast(factor, slot.dtype))
 
     def _penalty(self, rho):
-        penalties = [slot.regularizer(rho)(slot.w) for slot in self.slots]
+        penalties = [slot.regularizer(slot.w, rho)(slot.w) for slot in self.slots]
         # Kernels may differ in precision.
         return sum(ops.cast(penalty, "float32") for penalty in penalties)
 

@@ -102,9 +102,9 @@ class Slot:
         worth = metrics.weigh(self.constraint.metric, v, self.canonical(self.f))
         return ops.where(known, worth, v)
 
-    def regularizer(self, rho):
-        """That of the W-update, as z and u are now."""
-        return ADMMRegularizer(*self.state.target(self.w), rho)
+    def regularizer(self, w, rho):
+        """That of the W-update at w, as z and u are now."""
+        return ADMMRegularizer(*self.state.target(w), rho)
 
     def measure(self, gradient, retraining):
         """`f <- d f + (1 - d) g^2`, g the gradient of the task, d = `DECAY`.
@@ -129,7 +129,7 @@ class Slot:
 
         def pulled():
             w = trainers.after(gradient, ops.convert_to_tensor(self.w))
-            pull = ADMMRegularizer(*self.state.target(w), rho).gradient(w)
+            pull = self.regularizer(w, rho).gradient(w)
             return gradient + ops.cast(pull, gradient.dtype)
 
         return self._chosen(retraining, gradient, pulled)

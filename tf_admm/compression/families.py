@@ -37,7 +37,7 @@ class Weights:
     def left(self, model):
         """The share that a model, smaller or with zeros, has of the dense one."""
         found = [np.array(kernel.variable) for kernel in kernels.find(model)]
-        return sum(np.count_nonzero(w) for w in found) / self.total
+        return sum(int(np.count_nonzero(w)) for w in found) / self.total
 
     def constraints(self, model, share, metric="curvature"):
         """Of a model that may be smaller already, or have zeros."""

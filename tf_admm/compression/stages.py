@@ -64,9 +64,9 @@ class Stages:
     def _tried(self):
         """What was tried; what there was as the search began, till something is met."""
         tried = [(stage["share"], stage["meets"]) for stage in self._done]
-        return (
-            tried if any(meets for _, meets in tried) else [(self._start, True), *tried]
-        )
+        if any(meets for _, meets in tried):
+            return tried
+        return [(self._start, True), *tried]
 
     @property
     def _smallest(self):

@@ -2,9 +2,8 @@
 
 --max_drop searches, stage by stage, for the smallest whose metric on the validation
 data stays within that of the model: whole channels first, then single weights. Any
-other goal is one stage. The folder --output
-gets model.keras, a .tflite file of each type, report.html and result.json. A run that
-was stopped goes on by the same command.
+other goal is one stage. The folder --output gets model.keras, a .tflite file of each
+type, report.html and result.json. A run that was stopped goes on by the same command.
 
 Example: tf-admm compress model.keras data.npz --max_drop=0.005 --output=out
 """
