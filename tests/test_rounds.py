@@ -182,6 +182,20 @@ def test_half_of_the_way():
     assert admm.has_followed()
 
 
+def test_a_round_begins_with_updates_that_do_not_wait():
+    """W lies in a set that was given more, so there is no way it could follow."""
+    admm = pruned(Sparsity(0.9), rho="auto", regrowth=4.0, kept=schedules.Cubic(2.0))
+    updates, rhos = Updates(), []
+    look = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: rhos.append(admm.rho)
+    )
+    fit(admm, 40, tf_admm.ADMMCallback(40, rounds=1), updates, look)
+    steps = np.cumsum(updates.between)
+    first = steps[steps > 120][:3] - 120
+    assert first.max() <= 4
+    assert rhos[120 + 8] == rhos[119]
+
+
 # What W is pulled towards.
 
 

@@ -117,6 +117,14 @@ def least_squares():
     return a, b, support, oracles.restricted_lstsq(a, b, support)
 
 
+def test_what_a_set_grows_by_is_not_exchanged():
+    z = np.array([0, 2, 3, 4, 5, 0], "float32")
+    for gone, expected in ((0, 0.0), (1, 1 / 4)):
+        previous = np.array([gone, 9, 0, 0, 0, 0], "float32")
+        sums = np.array(updates.sums(z, z, previous))
+        assert updates.changed(sums) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("rho", [5.0, 20.0, 100.0])
 def test_admm_converges_to_the_closed_form(rho):
     """The W-step is solved exactly, by NumPy; Z and U by the library."""

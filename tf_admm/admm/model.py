@@ -218,9 +218,9 @@ class ADMMModel(Reading, Saving, trainers.Trainer, keras.Model):
         self._begin(self.schedule(0.0))
 
     def _begin(self, rho):
-        self._slots.begin(self._excess(0.0))
+        size = self._slots.begin(self._excess(0.0))
         self._progress.rho.assign(rho)
-        self._progress.pulled.assign(self.penalty())
+        self._progress.depart(self.penalty(), size)
         self._progress.enter(ADMM)
 
     def regrow(self) -> None:
@@ -267,9 +267,10 @@ class ADMMModel(Reading, Saving, trainers.Trainer, keras.Model):
         self._check_finite()
         followed = self.has_followed()
         kept = self._excess(t)
-        self._note(self._slots.update(kept))
+        sums = self._slots.update(kept)
+        self._note(sums)
         self._change_rho(float(self._next_rho(t, followed, kept)))
-        self._progress.pulled.assign(self.penalty())
+        self._progress.depart(self.penalty(), updates.size(sums))
         self._progress.steps.assign(0)
 
     def _check_phase(self):

@@ -3,10 +3,14 @@
 import keras
 from keras import ops
 
+from tf_admm.admm import updates
+
 PHASES = DENSE, ADMM, RETRAINING = "dense", "admm", "retraining"
 RESIDUALS = ("admm_primal", "admm_dual", "admm_primal_rel", "admm_dual_rel")
 #: Keys of the logs that the progress bar leaves out.
 UNSHOWN = ("admm_penalty", "admm_primal", "admm_dual", "admm_dual_rel")
+#: W that is within so many times ||W|| of Z - U is there.
+NEAR = 0.01
 #: Variables of a run that files of release 1 lack.
 LATER = ("changed", "rounds", "pulled")
 
@@ -29,7 +33,7 @@ class Progress:
         changed: float variable, the share of the index sets that the last update
             exchanged.
         rounds: int variable, how often the budget was given back.
-        pulled: float variable, the penalty as the last update left it.
+        pulled: float variable, the penalty as the last update left it (`depart`).
     """
 
     def __init__(self, add_weight):
@@ -57,6 +61,16 @@ class Progress:
         """Begin one of `PHASES`."""
         self.steps.assign(0)
         self.phase.assign(PHASES.index(phase))
+
+    def depart(self, penalty, size):
+        """Note the penalty that W sets out from, or that of `2 NEAR ||W||` if greater.
+
+        Args:
+            penalty: float.
+            size: float, `||W||^2`.
+        """
+        least = updates.penalty(2.0 * NEAR * size**0.5, 0.0, 0.0, value(self.rho))
+        self.pulled.assign(max(penalty, float(least)))
 
     def retraining(self):
         """Whether the phase is that, a boolean tensor."""

@@ -41,12 +41,16 @@ class Reading:
 
     @property
     def changed(self) -> float:
-        """Share of the nonzeros of Z that were 0.0 before the last update."""
+        """Share of the nonzeros of Z that the last update exchanged."""
         return self._read("changed")
 
     # No property, which Keras would read each time that it saves.
     def has_followed(self) -> bool:
-        """Whether W has come half of the way to Z - U since the last update."""
+        """Whether W has come half of the way to Z - U since the last update.
+
+        Or lies within a hundredth of `||W||` of it. A set that holds all of W leaves no
+        way at all, and W that trains would never seem to follow.
+        """
         return self.penalty() <= self._read("pulled") / 4
 
     @property

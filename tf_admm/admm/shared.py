@@ -44,8 +44,11 @@ class Shared:
         }
 
     def begin(self, excess):
-        """`z <- Pi_S(w)`, `u <- 0`, S keeping `excess` times as much as asked."""
-        self._run("begin", *self._run("nearest", excess))
+        """`z <- Pi_S(w)`, `u <- 0`, S keeping `excess` times as much as asked.
+
+        Returns `||w||^2`, a scalar.
+        """
+        return self._run("begin", *self._run("nearest", excess))
 
     def update(self, excess):
         """`z <- Pi_S(w + u)`, `u <- u + w - z`; returns what residuals are made of."""
@@ -117,6 +120,10 @@ class Shared:
         for slot, part in zip(self.slots, settled):
             slot.state.settle(part)
             slot.restart()
+        return self._size()
+
+    def _size(self):
+        return sum(ops.sum(ops.square(slot.value())) for slot in self.slots)
 
     def _update(self, *settled):
         return sum(slot.update(part) for slot, part in zip(self.slots, settled))
@@ -155,10 +162,7 @@ class Shared:
             slot.live.assign(ops.cast(slot.kernel.original(live), "bool"))
 
     def _gradient(self):
-        return sum(
-            ops.stack([ops.sum(slot.f), ops.sum(ops.square(slot.value()))])
-            for slot in self.slots
-        )
+        return ops.stack([sum(ops.sum(slot.f) for slot in self.slots), self._size()])
 
     def _admits(self):
         return self._constraint.admits(self._settled())

@@ -36,9 +36,11 @@ class Slots:
         return iter(self._slots)
 
     def begin(self, excess):
-        """`z <- Pi_S(w)`, `u <- 0`, S keeping `excess` times as much as asked."""
-        for shared in self._shared:
-            shared.begin(excess)
+        """`z <- Pi_S(w)`, `u <- 0`, S keeping `excess` times as much as asked.
+
+        Returns `||w||^2`.
+        """
+        return float(_total([shared.begin(excess) for shared in self._shared]))
 
     def update(self, excess):
         """`z <- Pi_S(w + u)`, `u <- u + w - z`; returns what residuals are made of."""

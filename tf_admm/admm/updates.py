@@ -46,13 +46,15 @@ def sums(w, z, previous):
         w, z, previous: tensors: the kernel, its projection, and the one before it.
 
     Returns:
-        Tensor of shape `(6,)`: `||w - z||^2`, `||z - previous||^2`, `||w||^2`,
-        `||z||^2`, how many nonzeros of z were 0.0 before, and how many there are.
+        Tensor of shape `(7,)`: `||w - z||^2`, `||z - previous||^2`, `||w||^2`,
+        `||z||^2`, how many nonzeros of z were 0.0 before, how many zeros were nonzero,
+        and how many nonzeros there are.
     """
-    nonzero = z != 0
-    new = ops.logical_and(nonzero, previous == 0)
+    nonzero, was = z != 0, previous != 0
+    new = ops.logical_and(nonzero, ops.logical_not(was))
+    gone = ops.logical_and(was, ops.logical_not(nonzero))
     squares = [ops.sum(ops.square(x)) for x in (w - z, z - previous, w, z)]
-    counts = [ops.sum(ops.cast(x, w.dtype)) for x in (new, nonzero)]
+    counts = [ops.sum(ops.cast(x, w.dtype)) for x in (new, gone, nonzero)]
     return ops.stack([*squares, *counts])
 
 
@@ -72,9 +74,18 @@ def residuals(sums, rho):
     return gap, rho * moved, _ratio(gap, max(w, z)), _ratio(moved, z)
 
 
+def size(sums):
+    """`||w||^2` over all kernels, a float."""
+    return float(sums[2])
+
+
 def changed(sums):
-    """Share of the nonzeros of z that were 0.0 before, over all kernels, a float."""
-    return float(sums[4] / max(1.0, sums[5]))
+    """Share of the nonzeros of z that were exchanged, over all kernels, a float.
+
+    What came where nothing went, into a set that grew, is no exchange.
+    """
+    new, gone, nonzeros = sums[4:]
+    return float(min(new, gone) / max(1.0, nonzeros))
 
 
 def _ratio(a, b):
