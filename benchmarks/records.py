@@ -24,6 +24,10 @@ from rich.table import Table
 
 #: 130 epochs.
 LONG = {"admm_epochs": 80, "retrain_epochs": 50}
+#: 300 epochs, three rounds of ADMM.
+THRICE = {"admm_epochs": 210, "retrain_epochs": 90, "rounds": 2}
+#: rho given, and from a small one: more is exchanged on the way.
+COSINE = {"rho": "cosine", "rho_start": 2e-3, "rho_end": 2e-2, "update_freq": 200}
 SHIFT = {"augmentation": "shift"}
 #: Layers of ResNet-8; tfmot gets the same rate for all.
 RESNET8 = ["conv", "block2_shortcut", "block3_shortcut", "fc"]
@@ -67,7 +71,7 @@ CASES = {
     "lenet5_350x_300_shift": (
         "lenet5_dense",
         "lenet5_short",
-        {"ratio": 350, **SHIFT, "admm_epochs": 210, "retrain_epochs": 90, "rounds": 2},
+        {"ratio": 350, **SHIFT, **THRICE, **COSINE},
         None,
     ),
     "lenet5_350x_130": ("lenet5_dense", "lenet5_short", {"ratio": 350, **LONG}, None),
