@@ -19,7 +19,7 @@ from absl import flags  # noqa: E402
 
 import common  # noqa: E402
 import datasets  # noqa: E402
-import prune_admm  # noqa: E402
+import options  # noqa: E402
 import tf_admm  # noqa: E402
 
 FLAGS = flags.FLAGS
@@ -109,7 +109,7 @@ def main(_):
     data = datasets.load(FLAGS.dataset, FLAGS.data_path)
     dense = keras.saving.load_model(FLAGS.model_path)
     steps = -(-len(data.train[0]) // FLAGS.batch_size) * FLAGS.admm_epochs
-    rates = {n: s.sparsity for n, s in prune_admm.constraints().items()}
+    rates = {n: s.sparsity for n, s in options.constraints().items()}
     model = wrapped(tf_admm.export.to_tf_keras(dense), rates, round(0.75 * steps))
     dropout = Dropout(model)
     dropout.set(0.0)

@@ -187,6 +187,18 @@ def test_bad_input_is_one_clear_error_and_nothing_is_written(
     assert before == after
 
 
+@slow
+def test_dropout_needs_a_network_that_has_some(folder, tmp_path):
+    model = keras.saving.load_model(folder / "dense.keras")
+    config = model.get_config()
+    for layer in config["layers"]:
+        layer["config"] |= {"rate": 0.0} if layer["class_name"] == "Dropout" else {}
+    type(model).from_config(config).save(tmp_path / "dense.keras")
+    process = run(tmp_path, "prune_admm.py", "--sparsity=fc1=0.5", "--dropout=0.1")
+    assert process.returncode != 0 and "made with --dropout=0" in process.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["dense.keras"]
+
+
 def prune_command(folder, name, method):
     return [
         sys.executable,
