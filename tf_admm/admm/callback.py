@@ -8,9 +8,9 @@ import keras
 from tf_admm.admm import health
 from tf_admm.admm import optimizer
 from tf_admm.admm import rounds as parts
-from tf_admm.admm.model import ADMM
-from tf_admm.admm.model import DENSE
 from tf_admm.admm.model import ADMMModel
+from tf_admm.admm.progress import ADMM
+from tf_admm.admm.progress import DENSE
 
 
 class ADMMCallback(keras.callbacks.Callback):

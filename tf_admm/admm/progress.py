@@ -89,6 +89,16 @@ class Bar(keras.callbacks.ProgbarLogger):
         super().on_epoch_end(epoch, {k: v for k, v in logs.items() if k not in UNSHOWN})
 
 
+def with_bar(callbacks, verbose, **_):
+    """The callbacks of `fit`, and the progress bar."""
+    if not verbose or isinstance(callbacks, keras.callbacks.CallbackList):
+        return callbacks
+    callbacks = keras.tree.flatten(callbacks) if callbacks else []
+    own = any(isinstance(c, keras.callbacks.ProgbarLogger) for c in callbacks)
+    # The last, as Keras has it, so that it shows what others add.
+    return callbacks if own else [*callbacks, Bar()]
+
+
 def value(variable):
     """The number, or list of numbers, in a variable."""
     # Also in the mirrored variables of a `tf.distribute` strategy.
