@@ -22,6 +22,13 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
+
+def parted(epochs):
+    """Two thirds of the epochs for ADMM, and the rest to retrain."""
+    admm = round(2 * epochs / 3)
+    return {"admm_epochs": admm, "retrain_epochs": epochs - admm}
+
+
 #: 130 epochs.
 LONG = {"admm_epochs": 80, "retrain_epochs": 50}
 #: 300 epochs, three rounds of ADMM.
@@ -34,12 +41,15 @@ RESNET8 = ["conv", "block2_shortcut", "block3_shortcut", "fc"]
 RESNET8 += [f"block{i}_conv{j}" for i in (1, 2, 3) for j in (1, 2)]
 #: Name: recipes of the dense training and of the pruning, its options, rates of tfmot.
 CASES = {
-    "lenet5_71x_15": (
-        "lenet5_dense",
-        "lenet5_short",
-        {"ratio": 71.157},
-        "conv1=0.8,conv2=0.92,fc1=0.991,fc2=0.93",
-    ),
+    **{
+        f"lenet5_71x_{epochs}": (
+            "lenet5_dense",
+            "lenet5_short",
+            {"ratio": 71.157, **parted(epochs)},
+            "conv1=0.8,conv2=0.92,fc1=0.991,fc2=0.93",
+        )
+        for epochs in (5, 10, 15, 30, 60)
+    },
     "lenet5_169x_15": (
         "lenet5_dense",
         "lenet5_short",
