@@ -5,7 +5,9 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 # What each backend must do. XLA optimises nothing there: compiling takes the time.
 ANY_BACKEND := tests/test_any_backend.py tests/test_resume.py tests/test_selection.py
-ON_JAX := KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0
+# Two workers on two cores: a second thread of each would wait for the other's.
+ONE := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+ON_JAX := $(ONE) KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0
 ON_TORCH := KERAS_BACKEND=torch OMP_NUM_THREADS=1
 
 .PHONY: demo test test-slow lint docs benchmark clean
@@ -21,7 +23,7 @@ demo: $(VENV)/.installed
 
 # In the order that tests/conftest.py gives: the files of few tests are the longest.
 test: $(VENV)/.installed lint
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	$(ONE) $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 	$(ON_JAX) $(BIN)/python -m pytest -n 2 --dist worksteal $(ANY_BACKEND)
 
 # From PyPI comes the build for CUDA, of gigabytes.
@@ -30,8 +32,8 @@ $(VENV)/.torch: $(VENV)/.installed
 	touch $@
 
 test-slow: $(VENV)/.installed $(VENV)/.torch
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m slow
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist worksteal -m slow \
+	$(ONE) $(BIN)/python -m pytest -n 2 --dist loadscope -m slow
+	$(ONE) KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist worksteal -m slow \
 		$(ANY_BACKEND)
 	$(ON_TORCH) $(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or not slow" \
 		$(ANY_BACKEND)

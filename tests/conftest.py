@@ -4,7 +4,13 @@ A case costs a second or so for what it makes TensorFlow or LiteRT compile. Each
 here is swept in full by `make test-slow`.
 """
 
+import gc
+
 import pytest
+
+# Tracing makes objects by the million, and looking for cycles among them takes a tenth
+# of the time.
+gc.set_threshold(100_000, 50, 50)
 
 #: The longest files, which begin first: at the end a worker would wait for them.
 FIRST = ("test_distribution", "test_training", "test_examples", "test_rounds")
