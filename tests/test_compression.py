@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 import tf_admm
 from tf_admm.compression import batches
+from tf_admm.compression import families
+from tf_admm.compression import progress
 from tf_admm.compression import search
 from tf_admm.compression.stages import times
 from tf_admm.structure import copying
@@ -142,6 +144,16 @@ def test_a_copy_of_an_operation_that_is_named_as_a_layer_is():
     assert np.array_equal(copy.predict(X, verbose=0), model.predict(X, verbose=0))
 
 
+def test_channels_leave_half_of_the_time_to_the_weights():
+    bar = progress.Bar(4.0 / 60.0, verbose=0)
+    shares = families.FewChannels.patience, families.Weights.patience
+    assert [bar.has_time(share) for share in shares] == [True, True]
+    time.sleep(2.1)
+    assert [bar.has_time(share) for share in shares] == [False, True]
+    bar.took(4.0)
+    assert not bar.has_time()
+
+
 # What comes out.
 
 
@@ -177,6 +189,7 @@ def test_what_is_named_is_the_smallest_that_was_good_enough(searched):
     for stage in report.stages:
         drop = report.dense - stage["metric"]
         assert stage["meets"] == (drop <= allowed[stage["noun"]])
+        assert bool(stage["why"]) == (drop <= 0.1 and not stage["meets"])
         assert 0.0 < stage["left"] <= 1.0
     assert all(
         v.macs <= share["multiplications"] * 480 for v in report.deployment.variants[1:]

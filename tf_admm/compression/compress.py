@@ -88,9 +88,11 @@ def compress(
             speed; `"both"`, with `max_drop`, channels as long as half of it is not used
             up, and then weights. `"auto"` is `"both"` for `max_drop`, `"weights"` for
             `ratio` and `bytes`, `"channels"` for `macs` and `speed`.
-        epochs: int, of one stage; 6,000 steps by default, at most 60 epochs.
+        epochs: int, of one stage; by default 6,000 steps in a search and 18,000 of a
+            single stage, at most 60 epochs.
         batch_size: int, of arrays; 32 of few rows, 128 of 10,000 or more by default.
-        time_limit: float, minutes after which no more is tried, with `max_drop`.
+        time_limit: float, minutes after which no more is tried, with `max_drop`; half
+            as many for channels before weights.
         seed: int, of the order of the rows.
         output: a folder for `model.keras`, a TFLite file of each type, `report.html`
             and `result.json`. A run that was killed goes on if called again with the
@@ -129,7 +131,7 @@ def compress(
             "A tenth of the rows is set aside to judge by. If the model was trained on "
             "them, give others as validation data: more may be pruned then."
         )
-    trainer = Trainer(model, given, epochs, bar)
+    trainer = Trainer(model, given, epochs, goal.is_searched, bar)
     dense = copied(model)
     trainer.compile(dense)
     objective = Objective(dense, given.validation, metric, mode)

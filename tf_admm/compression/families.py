@@ -23,12 +23,13 @@ class Weights:
     Attributes:
         noun, unit: what a share is a share of, and as a share is worded.
         factor, fineness: of `search.following`.
-        patience: the share of `max_drop` that may be used up.
+        patience: the share of `max_drop`, and of the time, that may be used up.
+        why: what is said of a model that is good enough but for that.
         total: what there is of the unit in the dense model.
     """
 
     noun, unit = "weights", "weights kept"
-    factor, fineness, patience = 4.0, 1.2, 1.0
+    factor, fineness, patience, why = 4.0, 1.2, 1.0, ""
 
     def __init__(self, model, samples):
         self._samples = samples
@@ -61,7 +62,7 @@ class Channels:
     """
 
     noun, unit = "multiplications", "multiplications left"
-    factor, fineness, patience = 2.0, 1.1, 1.0
+    factor, fineness, patience, why = 2.0, 1.1, 1.0, ""
 
     def __init__(self, model, samples):
         self._samples = samples
@@ -91,7 +92,7 @@ class Channels:
 class FewChannels(Channels):
     """Channels before weights: roughly, and leaving room for the weights to come."""
 
-    fineness, patience = 1.5, 0.5
+    fineness, patience, why = 1.5, 0.5, "channels may cost half of that"
 
 
 def pruned_at_once(model, family, share):

@@ -52,9 +52,9 @@ class Bar:
     def is_over(self):
         return 60.0 * self.minutes > self._seconds
 
-    def has_time(self):
-        """Whether there is time for another stage."""
-        return 60.0 * self.minutes + self._longest <= self._seconds
+    def has_time(self, share=1.0):
+        """Whether another stage would end within that share of the time limit."""
+        return 60.0 * self.minutes + self._longest <= share * self._seconds
 
     def say(self, text):
         """What is being done."""

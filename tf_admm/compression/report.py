@@ -23,7 +23,8 @@ class CompressionReport(Printed):
         dense: its value for the dense model.
         noun: what was pruned last, `"weights"` or `"multiplications"`.
         share: how much of them the result has, in (0, 1].
-        stages: list of dicts: `noun`, `share`, `metric`, `meets`, `minutes`.
+        stages: list of dicts: `noun`, `share`, `metric`, `meets`, `why` (not, where the
+            metric is no worse than asked), `left`, `minutes`.
         deployment: the `DeploymentReport` of the files; the first is the dense model's.
         files: dict from names of variants to paths; empty without `output`.
         test: dict of the metric on the test data, `dense` and `chosen`; or `None`.
@@ -111,6 +112,6 @@ class CompressionReport(Printed):
                 stage["noun"],
                 "can't be made" if value is None else words.value(value, self.metric),
                 f"{stage['minutes']:.1f}",
-                "yes" if stage["meets"] else "no",
+                words.answer(stage["meets"], stage["why"]),
             )
         return table

@@ -135,7 +135,7 @@ def _write(report, model, run, objective, goal, family):
     copies.save(model, os.path.join(run.folder, "model.keras"))
     points = [Point("dense", 1.0, objective.dense, True)]
     points += [
-        Point(times(s["left"]), s["left"], s["metric"], s["meets"])
+        Point(times(s["left"]), s["left"], s["metric"], s["meets"], s["why"])
         for s in run.stages
         if s["metric"] is not None
     ]

@@ -34,7 +34,7 @@ class Stages:
         best = copied(self._model)
         if self._done:
             best = self._run.best(self._model) or best
-        while (share := self._following()) is not None and self._bar.has_time():
+        while (share := self._following()) is not None and self._has_time:
             left = progress.stages_left(
                 self._tried, self._family.factor, self._family.fineness
             )
@@ -54,6 +54,10 @@ class Stages:
         if not self._done:
             self._stage(copied(self._model), share, 1)
         return self._run.best(self._model)
+
+    @property
+    def _has_time(self):
+        return self._bar.has_time(self._family.patience)
 
     @property
     def _done(self):
@@ -88,7 +92,7 @@ class Stages:
             if not self._goal.is_searched:
                 raise
             # So small a model can't be made.
-            self._note(share, None, False, start, {}, None)
+            self._note(share, None, False, "", start, {}, None)
             return None
         history = self._trainer.stage(
             number,
@@ -103,31 +107,32 @@ class Stages:
         model = self._family.going_on(model)
         self._trainer.compile(model)
         value = self._objective.value(model)
-        is_near = self._objective.drop(value) <= self._drop
-        meets = is_near or not self._goal.is_searched
-        self._note(share, value, meets, start, history, model)
+        drop = self._objective.drop(value)
+        meets = drop <= self._drop or not self._goal.is_searched
+        why = "" if meets or drop > self._goal.value else self._family.why
+        self._note(share, value, meets, why, start, history, model)
         return model
 
-    def _note(self, share, value, meets, start, history, model):
+    def _note(self, share, value, meets, why, start, history, model):
         seconds = time.monotonic() - start
         self._bar.took(seconds)
         stage = {"noun": self._family.noun, "share": share, "metric": value}
-        stage |= {"meets": meets, "history": history}
+        stage |= {"meets": meets, "why": why, "history": history}
         if model is not None:
             stage["left"] = self._last.left(model)
         self._run.save(stage | {"minutes": seconds / 60.0}, model)
         if value is not None:
-            verdict = (
-                ""
-                if not self._goal.is_searched
-                else ", enough" * meets
-                or (", too low" if self._objective.better == "max" else ", too high")
-            )
             self._bar.tell(
                 f"{times(share):>8} fewer {self._family.noun}: "
-                f"{self._objective.name} {value:.4f}{verdict}"
+                f"{self._objective.name} {value:.4f}{self._verdict(meets, why)}"
                 f" ({seconds / 60.0:.1f} min)"
             )
+
+    def _verdict(self, meets, why):
+        if not self._goal.is_searched:
+            return ""
+        worse = "too low" if self._objective.better == "max" else "too high"
+        return f", {'enough' if meets else why or worse}"
 
 
 def times(share):

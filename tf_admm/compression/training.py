@@ -14,8 +14,9 @@ from tf_admm.structure import kernels
 
 #: The last file of a backup by `BackupAndRestore`.
 LAST_WRITTEN = "training_metadata.json"
-#: Steps of the optimizer in a stage, where no epochs are given; and epochs of it.
-STEPS, FEWEST, MOST = 6000, 4, 60
+#: Steps of the optimizer where no epochs are given, in a stage of a search and in one
+#: that is the whole run; and epochs of it.
+STEPS, ALONE, FEWEST, MOST = 6000, 18000, 4, 60
 #: Most of what a stage may begin with, over what it keeps as it ends.
 EXCESS = 30.0
 #: To what share the learning rate falls in ADMM; in retraining it falls to 0.
@@ -30,18 +31,21 @@ class Trainer:
     Args:
         model: a compiled Keras model.
         data: a `batches.Data`.
-        epochs: int, of one stage, or `None` for what comes to 6,000 steps.
+        epochs: int, of one stage, or `None` for what comes to 6,000 steps; to 18,000 if
+            there is only one.
+        is_searched: bool, whether there are several.
         bar: a `progress.Bar`.
 
     Attributes:
         epochs: int, of one stage.
     """
 
-    def __init__(self, model, data, epochs, bar):
+    def __init__(self, model, data, epochs, is_searched, bar):
         # Of losses and metrics that no file could say, the objects themselves.
         self._config, self._data = dict(model._compile_config.config), data
         self._bar = bar
-        self.epochs = epochs or min(max(-(-STEPS // data.steps), FEWEST), MOST)
+        steps = STEPS if is_searched else ALONE
+        self.epochs = epochs or min(max(-(-steps // data.steps), FEWEST), MOST)
         self._first = max(1, round(2 * self.epochs / 3))
 
     def compile(self, model, epochs=1, decay=DECAY):

@@ -12,6 +12,7 @@ class Point:
         size: the share of weights or multiplications that is left, in (0, 1].
         metric: its value on the data of the search.
         meets: whether it is within what was asked for.
+        why: why not, where it is not the metric.
 
     Raises:
         ValueError: if `size` is not in (0, 1].
@@ -21,6 +22,7 @@ class Point:
     size: float
     metric: float
     meets: bool
+    why: str = ""
 
     def __post_init__(self):
         if not 0.0 < self.size <= 1.0:

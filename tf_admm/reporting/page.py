@@ -133,7 +133,7 @@ def _frontier(report, points, unit, bound):
             point.name,
             f"{100 * point.size:.3g} %",
             words.value(point.metric, report.metric),
-            "yes" if point.meets else "no",
+            words.answer(point.meets, point.why),
             point is best,
         )
         for point in sorted(points, key=lambda point: point.size)

@@ -20,8 +20,8 @@ def picture(points, unit, metric, bound):
         figure, axes = svg.figure(290)
         _lines(axes, points, metric, bound)
         for meets, color, label in (
-            (True, svg.STRONG, "good enough"),
-            (False, "none", "not good enough"),
+            (True, svg.STRONG, "good enough to go on from"),
+            (False, "none", "not"),
         ):
             some = [point for point in points if point.meets is meets]
             if some:

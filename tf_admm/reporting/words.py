@@ -40,6 +40,11 @@ def tolerance(max_drop, metric, best):
     return f"at most {max_drop:.3g} below that"
 
 
+def answer(meets, why):
+    """Whether something is good enough, and why not where that isn't plain."""
+    return "yes" if meets else f"no: {why}" if why else "no"
+
+
 def less(ratio, adjective, opposite, same):
     """`"46 times smaller"`, `"12 % smaller"`, `"as large"`, `"3.1 times larger"`."""
     if abs(ratio - 1) < 0.005:
