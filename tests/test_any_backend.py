@@ -56,7 +56,7 @@ def compiled(xla):
 # Every kind of model.
 
 
-@pytest.mark.parametrize("name", few([*models.MODELS, "text"], "nested", "text"))
+@pytest.mark.parametrize("name", few([*models.MODELS, "text"], "nested"))
 def test_prunes_exactly(name):
     task = build(name)
     admm = make(task)

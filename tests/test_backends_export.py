@@ -11,10 +11,10 @@ import sysconfig
 import pytest
 
 FOLDER = pathlib.Path(__file__).parent
-#: What takes a second or two each, and what takes longer.
-QUICK = ("tflite", "onnx", "saved_model", "what_can_not_be_loaded", "arguments")
-QUICK += ("structure", "exactness")
-LONG = ("other_outputs", "own_layers", "death", "warning", "report", "tf_keras")
+#: One file, and what starts no other process; and the rest.
+QUICK = ("tflite", "arguments", "structure", "exactness")
+LONG = ("onnx", "saved_model", "what_can_not_be_loaded", "other_outputs", "own_layers")
+LONG += ("death", "warning", "report", "tf_keras")
 BACKENDS = ("tensorflow", "jax", "torch")
 
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 
+import caching
 import numpy as np
 import pytest
 
@@ -36,10 +37,7 @@ def environment(devices, cache):
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         # It is compiling that takes the time.
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-        # What one process has compiled, the next one need not.
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        **caching.environment(cache),
     }
 
 
@@ -108,10 +106,10 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def several(folder):
-    """A single device, all of them, and kernels in parts; one process for all three."""
-    ended_well(*alone(folder, 4, "one", "data", "model"))
-    return {kind: of(folder, kind) for kind in ("one", "data", "model")}
+def one(folder):
+    """What a single device ends with."""
+    ended_well(*alone(folder, 1, "one"))
+    return of(folder, "one")
 
 
 @pytest.fixture(scope="module")
@@ -148,19 +146,18 @@ def assert_same(found, expected):
 
 
 @needs_jax
-def test_several_devices_agree_with_one(several):
+def test_several_devices_agree_with_one(folder, one):
     """Also that Z, U and the rest lie as their kernels do, which `Layouts` checks."""
-    one = several["one"]
-    assert_near(several["data"], one)
-    assert_near(several["model"], one)
+    ended_well(*alone(folder, 4, "data", "model"))
+    for kind in ("data", "model"):
+        assert_near(of(folder, kind), one)
     kernels = [v for name, v in one.items() if name.endswith(" kernel")]
     assert sum(np.count_nonzero(v == 0) for v in kernels) > 0
 
 
 @needs_jax
-def test_two_processes_agree_with_one_and_resume(folder, several):
+def test_two_processes_agree_with_one_and_resume(folder, one):
     """Both are killed and started again, and end as one device does."""
-    one = several["one"]
     backup = ["--backup", folder / "backup"]
     was_killed(*in_two(folder, 1, "data", *backup, "--kill", 0))
     kept = sorted(path.name for path in (folder / "backup").iterdir())

@@ -1,12 +1,14 @@
 """A killed run goes on bit for bit: real processes, SIGKILL, Keras' backup."""
 
 import functools
+import os
 import pathlib
 import shutil
 import signal
 import subprocess
 import sys
 
+import caching
 import numpy as np
 import pytest
 
@@ -17,7 +19,11 @@ SCRIPT = pathlib.Path(__file__).with_name("resumable.py")
 def run(out, backup_dir, order, update_freq, kill=()):
     command = [sys.executable, SCRIPT, out, backup_dir, order, update_freq, *kill]
     return subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, timeout=120
+        [str(part) for part in command],
+        env={**os.environ, **caching.environment(pathlib.Path(backup_dir).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 

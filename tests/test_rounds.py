@@ -182,18 +182,25 @@ def test_half_of_the_way():
     assert admm.has_followed()
 
 
-def test_a_round_begins_with_updates_that_do_not_wait():
-    """W lies in a set that was given more, so there is no way it could follow."""
-    admm = pruned(Sparsity(0.9), rho="auto", regrowth=4.0, kept=schedules.Cubic(2.0))
-    updates, rhos = Updates(), []
-    look = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: rhos.append(admm.rho)
-    )
-    fit(admm, 40, tf_admm.ADMMCallback(40, rounds=1), updates, look)
-    steps = np.cumsum(updates.between)
-    first = steps[steps > 120][:3] - 120
-    assert first.max() <= 4
-    assert rhos[120 + 8] == rhos[119]
+def test_where_w_lies_in_its_set_it_has_no_way_to_follow():
+    """As a round begins; there W trains, and comes no nearer."""
+    admm = pruned({"a": Sparsity(0.5)}, rho=1.0)
+    admm.begin()
+    (slot,) = admm._slots
+    kept = np.array(slot.settled, bool)
+    w = np.where(kept, np.array(slot.w), 0.0)
+    slot.w.assign(w)
+    admm.begin()
+    assert admm.penalty() == 0.0 and admm.has_followed()
+    step = np.linalg.norm(w) / np.sqrt(np.sum(~kept))
+    for share, expected in ((0.0099, True), (0.0101, False)):
+        slot.w.assign(np.where(kept, w, share * step))
+        assert admm.has_followed() is expected
+    # A way that is longer is followed as ever.
+    slot.w.assign(np.where(kept, w, 0.1 * step))
+    admm.begin()
+    admm.dual_update(0.5)
+    assert not admm.has_followed()
 
 
 # What W is pulled towards.

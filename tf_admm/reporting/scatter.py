@@ -19,26 +19,30 @@ def picture(points, unit, metric, bound):
     with svg.style():
         figure, axes = svg.figure(290)
         _lines(axes, points, metric, bound)
-        for meets, color, label in (
-            (True, svg.STRONG, "good enough to go on from"),
-            (False, "none", "not"),
-        ):
-            some = [point for point in points if point.meets is meets]
-            if some:
-                _dots(axes, some, color, label)
+        for label, some in _by_label(points).items():
+            _dots(axes, some, label)
         _axes(axes, points, unit, metric)
         figure.legend(loc="outside lower left", ncols=2)
         return svg.picture(figure, _title(points, unit, metric, bound))
 
 
-def _dots(axes, points, color, label):
+def _by_label(points):
+    """The points, and what is said of them."""
+    found = {}
+    for point in sorted(points, key=lambda point: (not point.meets, point.why)):
+        label = "good enough" if point.meets else point.why or "not good enough"
+        found.setdefault(label, []).append(point)
+    return found
+
+
+def _dots(axes, points, label):
     axes.plot(
         [point.size for point in points],
         [point.metric for point in points],
         linestyle="none",
-        marker="o",
+        marker="s" if points[0].why else "o",
         markersize=7,
-        markerfacecolor=color,
+        markerfacecolor=svg.STRONG if points[0].meets else "none",
         markeredgecolor=svg.STRONG,
         label=label,
     )
