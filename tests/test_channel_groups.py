@@ -495,6 +495,29 @@ def test_a_small_model_is_saved_and_trained(tmp_path):
         np.testing.assert_array_equal(old, np.array(new))
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        (slice(None), slice(None, None, 2)),
+        (slice(None), 0),
+        (..., slice(None, 4)),
+        (slice(None), slice(None), slice(None), slice(2, None)),
+    ],
+    ids=str,
+)
+def test_slices_pass_channels_in_a_loaded_model_too(key, tmp_path):
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(8, 3, name="a")(inputs)[key]
+    model = keras.Model(inputs, layers.Dense(2, name="head")(layers.Flatten()(x)))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    found = [
+        [(group.name, group.channels, group.why) for group in groups]
+        for groups in (tf_admm.channel_groups(m, verbose=0) for m in (model, loaded))
+    ]
+    assert found[0] == found[1] and found[0][0][2] is None
+
+
 def test_the_table_names_what_stays():
     text = repr(tf_admm.channel_groups(made(lambda: image_model(residual)), verbose=0))
     assert "an output" in text and "inside" in text

@@ -369,3 +369,58 @@ def test_registered_with_names_that_are_not_there():
     model = keras.Model(inputs, layers.Dense(3)(Own(name="own")(inputs)))
     with pytest.raises(ValueError, match="'own'.*Wrong.*'nothing'"):
         tf_admm.ADMMModel(model, GroupSparsity(0.5))
+
+
+# Kernels that make channels of several groups.
+
+
+def halves():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4,))
+    hidden = layers.Dense(16, "relu", name="d")(inputs)
+    parts = keras.ops.split(hidden, 2, axis=-1)
+    outputs = [layers.Dense(2, name=n)(part) for n, part in zip("pq", parts)]
+    return keras.Model(inputs, layers.Concatenate()(outputs))
+
+
+@pytest.mark.parametrize("rates", [(0.25, 0.75), (0.25, None), (None, 0.75)])
+def test_each_group_of_a_kernel_gets_its_own(rates):
+    keys = {"d": rates[0], "d#2": rates[1]}
+    sets = {k: GroupSparsity(rate) for k, rate in keys.items() if rate is not None}
+    admm = tf_admm.ADMMModel(halves(), sets, rho=0.1)
+    admm.finalize()
+    dead = np.all(np.array(admm.model.get_layer("d").kernel) == 0, axis=0)
+    expected = [round(8 * (rate or 0.0)) for rate in rates]
+    assert [int(part.sum()) for part in np.split(dead, 2)] == expected
+
+
+@pytest.mark.parametrize("method", ["uniform", "magnitude"])
+def test_what_is_allocated_is_what_is_pruned(method):
+    """`a` makes the first half of the channels that `b` makes."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, padding="same", name="a")(inputs)
+    y = layers.Conv2D(8, 3, 2, padding="same", name="b")(x)
+    padded = keras.ops.pad(x[:, ::2, ::2], [[0, 0], [0, 0], [0, 0], [0, 4]])
+    pooled = layers.GlobalAveragePooling2D()(layers.Add()([y, padded]))
+    model = keras.Model(inputs, layers.Dense(2, name="head")(pooled))
+    options = {"structure": "channels", "method": method, "verbose": 0}
+    for macs in (4000, 6000, 8000):
+        sets = tf_admm.allocate(model, macs=macs, **options)
+        got = {g.name: g.dead().sum() for g in pruned_groups(model, sets)}
+        assert got == {
+            name: round(each.fraction * channels(model, name))
+            for name, each in sets.items()
+        }
+
+
+def pruned_groups(model, sets):
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    tf_admm.ADMMModel(copy, sets, rho=0.0).finalize()
+    return [g for g in tf_admm.channel_groups(copy, verbose=0) if g.name in sets]
+
+
+def channels(model, name):
+    groups = tf_admm.channel_groups(model, verbose=0)
+    return next(group.channels for group in groups if group.name == name)

@@ -426,6 +426,75 @@ def test_other_layers_are_carried_over_exactly(make):
     assert report.max_difference < 1e-5
 
 
+@pytest.mark.parametrize("dead", [(0, 2), (4, 6), (0, 4, 5, 6)])
+@pytest.mark.parametrize("by", [2, [3], [2, 5]])
+def test_parts_of_a_split_lose_channels_each_by_itself(dead, by):
+    inputs = keras.Input((4,))
+    parts = keras.ops.split(layers.Dense(8, name="d")(inputs), by, axis=-1)
+    outputs = layers.Concatenate()([layers.Dense(2)(part) for part in parts])
+    model = keras.Model(inputs, outputs)
+    randomise(model)
+    kernel, bias = model.get_layer("d").get_weights()
+    kernel[:, dead], bias[list(dead)] = 0.0, 0.0
+    model.get_layer("d").set_weights([kernel, bias])
+    _, report = check(model)
+    assert report.units["d/kernel"] == (8 - len(dead), 8)
+
+
+@pytest.mark.parametrize("norm", [layers.LayerNormalization, layers.GroupNormalization])
+def test_names_of_a_loaded_model_stay_its_own(norm, tmp_path):
+    """Keras gives the same ones to what is put beside a layer, counting from anew."""
+    keras.utils.clear_session()
+    inputs = keras.Input((10, 8))
+    kwargs = {"groups": 2} if norm is layers.GroupNormalization else {}
+    x = norm(name="n", **kwargs)(layers.Dense(6, name="d")(inputs))
+    x = keras.ops.pad(x, [[0, 0], [1, 0], [0, 0]])[:, ::2]
+    model = keras.Model(inputs, layers.Dense(2)(layers.Dense(4, name="e")(x)))
+    randomise(model)
+    for name in ("d", "n"):
+        weights = model.get_layer(name).get_weights()
+        for w in weights:
+            w[..., [0, 2]] = 0.0
+        model.get_layer(name).set_weights(weights)
+    names = [operation.name for operation in model.operations]
+    model.save(tmp_path / "model.keras")
+    keras.utils.clear_session()
+    small, report = check(keras.saving.load_model(tmp_path / "model.keras"))
+    assert report.units["d/kernel"] == (4, 6)
+    assert set(names) <= {operation.name for operation in small.operations}
+
+
+@pytest.mark.parametrize("kind", ["integers", "strings", "text"])
+def test_vocabularies_that_were_learned_come_along(kind):
+    words = np.array([["red", "blue"], ["red", "green"]])
+    given = np.array([[3, 17], [3, 42]]) if kind == "integers" else words
+    if kind == "text":
+        lookup, given = layers.TextVectorization(output_sequence_length=2), words[:, 0]
+    else:
+        strings, integers = layers.StringLookup, layers.IntegerLookup
+        lookup = integers() if kind == "integers" else strings()
+    lookup.adapt(given)
+    given = keras.ops.convert_to_tensor(given)
+    dtype = "int64" if kind == "integers" else "string"
+    inputs = keras.Input(given.shape[1:], dtype=dtype)
+    x = layers.Flatten()(layers.Embedding(8, 4)(lookup(inputs)))
+    hidden = layers.Dense(8, "relu", name="d")
+    model = keras.Model(inputs, layers.Dense(2)(hidden(x)))
+    hidden.kernel.assign(hidden.kernel * (np.arange(8) > 2))
+    small, report = tf_admm.shrink(model, given, verbose=0)
+    assert report.units["d/kernel"] == (5, 8)
+    expected = model(given, training=False)
+    np.testing.assert_allclose(small(given, training=False), expected, atol=1e-6)
+
+
+def test_strings_are_not_drawn_at_random():
+    lookup = layers.StringLookup(vocabulary=["a", "b"])
+    inputs = keras.Input((2,), dtype="string")
+    x = layers.Flatten()(layers.Embedding(4, 4)(lookup(inputs)))
+    with pytest.raises(ValueError, match="random inputs .* Give `samples`"):
+        tf_admm.shrink(keras.Model(inputs, layers.Dense(2)(x)))
+
+
 def test_a_small_model_drops_out_in_training():
     model = through(
         layers.Dense(64, "relu", name="a"),

@@ -49,6 +49,7 @@ class _Builder:
         self._graph = graph
         self._tensors, self._made, self._weights = {}, {}, []
         self._names = set()
+        self._old = {leaf.layer.name for call in traced.roots for leaf in call.leaves()}
         self.layers, self.is_chain = [], True
         self._pair(traced.inputs, inputs)
 
@@ -58,7 +59,7 @@ class _Builder:
 
     def new(self, x):
         """The new tensor for an old one; anything else as it is."""
-        return self._tensors[id(x)] if isinstance(x, keras.KerasTensor) else x
+        return self._tensors[id(x)] if _is_symbolic(x) else x
 
     def add(self, call, above):
         """Make a call again; if something changes in it, what it calls itself."""
@@ -73,7 +74,33 @@ class _Builder:
             result = layer(*args, **kwargs)
         else:
             result = self._graph.apply(call, layer, args, kwargs)
+            self._name_others(layer, (args, kwargs), result)
         self._pair(call.result, result)
+
+    def _name_others(self, layer, given, result):
+        """Name what was called beside the layer, such as a padding, or in its place.
+
+        Keras counts the names that it gives from the start of the process, and a model
+        that was loaded may have the same.
+        """
+        given = [x for x in keras.tree.flatten(given) if _is_symbolic(x)]
+        made = keras.Function(given, result).operations if given else []
+        made = [one for one in made if not isinstance(one, keras.layers.InputLayer)]
+        if len(made) == 1:
+            made[0].name = layer.name
+            return
+        for other in made:
+            if other is not layer:
+                other.name = self._free(f"{layer.name}_{other.name}")
+
+    def _free(self, name):
+        """The name, or with a number behind it."""
+        free, number = name, 0
+        while free in self._names or free in self._old:
+            number += 1
+            free = f"{name}_{number}"
+        self._names.add(free)
+        return free
 
     def _layer(self, call, altered, above):
         key = id(call.layer)
@@ -116,6 +143,10 @@ class _Builder:
         """Give the layers that changed their weights, now that they are built."""
         for layer, weights in self._weights:
             layer.set_weights(weights)
+
+
+def _is_symbolic(x):
+    return isinstance(x, keras.KerasTensor)
 
 
 def _from_config(layer, config):

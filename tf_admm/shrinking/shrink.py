@@ -140,8 +140,8 @@ def _run(model, samples):
     if samples is not None:
         return samples, model(samples, training=False)
     for size in OPEN_SIZES:
-        x = _random_inputs(model, size)
         try:
+            x = _random_inputs(model, size)
             return x, model(x, training=False)
         except Exception as error:  # noqa: BLE001, whatever too long an input leads to
             problem = error

@@ -1,8 +1,17 @@
 """Models and layers once more."""
 
+import tempfile
+
 import keras
 
 from tf_admm.structure import kernels
+
+#: Layers whose assets are what they have learned.
+VOCABULARIES = (
+    keras.layers.TextVectorization,
+    keras.layers.StringLookup,
+    keras.layers.IntegerLookup,
+)
 
 
 def copied(model: keras.Model) -> keras.Model:
@@ -24,7 +33,11 @@ def copied(model: keras.Model) -> keras.Model:
 
 
 def copy_state(old: keras.Layer, new: keras.Layer) -> None:
-    """All variables, by the layers' own ways of saving, which may finish a state."""
+    """All variables and tables, by the layers' own ways of saving them.
+
+    These may finish a state. Vocabularies, which are learned and no variables, are
+    what Keras calls assets.
+    """
     if not new.built:
         new.build_from_config(old.get_build_config())
     pairs = list(zip(kernels.walk(old), kernels.walk(new), strict=True))
@@ -32,6 +45,10 @@ def copy_state(old: keras.Layer, new: keras.Layer) -> None:
         store = {}
         a.save_own_variables(store)
         b.load_own_variables(store)
+        if isinstance(a, VOCABULARIES):
+            with tempfile.TemporaryDirectory() as folder:
+                a.save_assets(folder)
+                b.load_assets(folder)
 
 
 def classes(model):

@@ -164,42 +164,58 @@ def _by_key(model, found, constraints):
     """Keys match groups by their names, or by the kernels that make them."""
     everything = groups.channel_groups(model, verbose=0)
     names = {group.name: group for group in everything}
-    exact = [key for key in constraints if key in names]
-    exact = [key for key in exact if _is_of_groups(constraints[key])]
-    # A group's own name stands for its first kernel.
-    plain = {
-        names[key].producers[0].path if key in exact else key: value
-        for key, value in constraints.items()
+    exact = {
+        key: constraint
+        for key, constraint in constraints.items()
+        if key in names and _is_of_groups(constraint)
     }
+    # A group's own name takes its first kernel, which no other key matches then.
+    taken = {key: names[key].producers[0].path for key in exact}
+    plain = {taken.get(key, key): value for key, value in constraints.items()}
     choices = selectors.choose(found, plain)
-    by_variable = {id(c.kernel.variable): c for c in choices}
-    chosen = [_of_group(g, by_variable, g.name in exact) for g in everything]
+    others = {
+        id(choice.kernel.variable): choice
+        for choice in choices
+        if choice.constraint is not None and choice.kernel.path not in taken.values()
+    }
+    chosen = [_of_group(g, others, exact.get(g.name)) for g in everything]
     for choice in choices:
         if _is_of_groups(choice.constraint):
             choice.constraint = None
     return choices, _checked(chosen)
 
 
-def _of_group(group, by_variable, exact):
-    found = [by_variable.get(id(part.variable)) for part in group.producers]
-    found = [c for c in found if c is not None and c.constraint is not None]
-    sets = {id(c.constraint): c for c in found}
-    asked = [c for c in sets.values() if _is_of_groups(c.constraint)]
+def _of_group(group, others, exact):
+    """What a group gets by its own name, or else by the kernels that make it.
+
+    Args:
+        group: the `ChannelGroup`.
+        others: dict from ids of kernels to their `Choice`s, of those that get a set
+            by another key than a group's own name.
+        exact: what the group's own name is a key of, or `None`.
+    """
+    found = [others.get(id(part.variable)) for part in group.producers]
+    found = [choice for choice in found if choice is not None]
+    given = {choice.kernel.path: choice.constraint for choice in found}
+    if exact is not None:
+        given[group.name] = exact
+    sets = {id(constraint): constraint for constraint in given.values()}
+    asked = [constraint for constraint in sets.values() if _is_of_groups(constraint)]
     if not asked:
         return GroupChoice(group, None, why_not(group) or "no key matches")
     if len(sets) > 1:
-        given = {c.kernel.path: c.constraint for c in found}
         raise ValueError(
             "Expected one constraint for the kernels that make a channel group. "
             f"Received: {given} for the group '{group.name}'"
         )
-    if why_not(group) and exact:
+    if why_not(group) and exact is not None:
         raise ValueError(
             f"Expected a channel group that can be pruned. Received: '{group.name}', "
             f"which stays, since it is {why_not(group)}"
         )
-    constraint = None if why_not(group) else asked[0].constraint
-    return GroupChoice(group, constraint, why_not(group) or asked[0].why)
+    constraint = None if why_not(group) else asked[0]
+    key = group.name if exact is not None else found[0].why
+    return GroupChoice(group, constraint, why_not(group) or key)
 
 
 def why_not(group):

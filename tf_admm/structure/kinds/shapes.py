@@ -103,7 +103,8 @@ class Sliced(Channelwise):
     def _key(self):
         """The key, an entry for each axis; `None` if it holds anything else."""
         key = self.call.args[1] if len(self.call.args) > 1 else None
-        key = list(key) if isinstance(key, tuple) else [key]
+        # A model that is loaded has a list where a tuple was.
+        key = list(key) if isinstance(key, tuple | list) else [key]
         missing = len(self.x.shape) - len(key)
         if Ellipsis in key:
             place = key.index(Ellipsis)
@@ -195,6 +196,10 @@ class Divided(Kind):
             (y, constants[start : start + channels(y)])
             for y, start in zip(self.call.outputs, self._starts())
         ]
+
+    def alters(self, kept):
+        # Of the last part no boundary in the config says how long it is.
+        return self._is_last() and not kept(self.x).all()
 
     def config(self, config, size, shift):
         if not self._is_last():
