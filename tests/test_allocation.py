@@ -339,6 +339,14 @@ def test_a_cache_that_can_not_be_written_is_an_error_before_the_work(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("structure", ["weights", "channels"])
+def test_nothing_is_printed_where_that_is_asked(model, data, structure, capsys):
+    options = {"structure": structure, "method": "sensitivity", "data": data}
+    tf_admm.allocate(model, macs=20_000, verbose=0, **options)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.slow
 def test_other_arrays_with_the_same_loss_are_measured(tmp_path):
     """A hinge that every sample is beyond."""
     model = keras.Sequential([keras.Input((4,)), layers.Dense(1, name="fc")])

@@ -413,14 +413,16 @@ def spots(part):
 def test_what_is_shrunk_is_shrunk_again(case):
     """Also where zeros are put back before a normalisation."""
     model = made(CASES[case][0])
-    x = inputs_of(model)
+    x, operations = inputs_of(model), []
     for dead in ([0, 1], [2]):
         group = tf_admm.channel_groups(model, verbose=0).named("a")
         kill(group, dead)
         expected = np.array(model(x))
         model, _ = tf_admm.shrink(model)
         np.testing.assert_allclose(np.array(model(x)), expected, atol=1e-5)
+        operations.append(len(model.operations))
     assert tf_admm.channel_groups(model, verbose=0).named("a").channels == 5
+    assert operations[0] == operations[1]
 
 
 def test_a_constant_that_differs_from_place_to_place_stays():

@@ -14,6 +14,7 @@ from pages import Y
 from pages import reported
 from pages import small
 
+from tf_admm.reporting import direction
 from tf_admm.reporting.judging import Judge
 
 #: Files beside the dense one, what else the report has, which is chosen, and the words.
@@ -119,3 +120,19 @@ def test_which_way_of_the_metric_is_better():
     assert Judge(model, (X, Y), lambda y, outputs: 0.5).better is None
     classes = keras.Sequential([keras.Input((4,)), L.Dense(3)])
     assert Judge(classes, (X, np.arange(24) % 3), None).better == "max"
+
+
+def test_which_way_of_a_metric_of_one_output_is_better():
+    inputs = keras.Input((4,))
+    outputs = {"kind": L.Dense(3)(inputs), "size": L.Dense(1)(inputs)}
+    model = keras.Model(inputs, outputs)
+    losses = {"kind": "sparse_categorical_crossentropy", "size": "mse"}
+    metrics = {"kind": ["accuracy"], "size": ["mae", lambda y, x: x[0, 0]]}
+    model.compile("sgd", losses, metrics=metrics)
+    y = {"kind": np.arange(24) % 3, "size": np.zeros(24)}
+    names = model.evaluate(X, y, verbose=0, return_dict=True)
+    found = {name: direction.better(model, name) for name in names}
+    custom = {name for name in names if "lambda" in name}
+    assert custom and all(found.pop(name) is None for name in custom)
+    assert found.pop("kind_accuracy") == "max"
+    assert found.keys() >= {"loss", "size_mae"} and set(found.values()) == {"min"}

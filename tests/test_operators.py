@@ -1,6 +1,7 @@
 """What TFLite can't do is named, and layers that keep states are compared afresh."""
 
 import os
+import re
 
 import keras
 import numpy as np
@@ -76,6 +77,24 @@ def test_what_tflite_lacks_is_named(name, tmp_path):
     with pytest.raises(RuntimeError, match=f"lacks TensorFlow's operators {message}"):
         to_tflite(build(), tmp_path / "a.tflite")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_complaint_of_the_converter_names_the_layer(tmp_path):
+    inputs = keras.Input((3, 3, 3, 2))
+    x = L.PReLU(shared_axes=[1, 2, 3], name="bent")(L.Conv3D(2, 2)(inputs))
+    model = keras.Model(inputs, L.Dense(2)(L.Flatten()(x)))
+    with pytest.raises(RuntimeError) as caught:
+        to_tflite(model, tmp_path / "a.tflite")
+    assert re.search(r"'tfl.prelu' op failed .*\(layer 'bent'\)\.", str(caught.value))
+    assert "loc(" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_open_sizes_are_named_where_a_model_does_not_convert(tmp_path):
+    inputs = keras.Input((None, None, 3))
+    x = L.UpSampling2D()(L.Conv2D(4, 3, padding="same")(inputs))
+    model = keras.Model(inputs, L.Conv2D(2, 3)(x))
+    with pytest.raises(RuntimeError, match="one with fixed sizes may convert"):
+        to_tflite(model, tmp_path / "a.tflite", samples=np.zeros((2, 8, 8, 3), "f"))
 
 
 def test_a_name_that_two_layers_may_have():

@@ -124,7 +124,7 @@ def allocate(
             )
         result = Allocation(
             channels.allocate(
-                model, name, budget, method, exclude, data, cache, samples
+                model, name, budget, method, exclude, data, cache, samples, verbose
             )
         )
         plan(model, result, verbose=verbose)
@@ -156,6 +156,7 @@ def allocate(
         model=model,
         data=data,
         cache=cache,
+        verbose=verbose,
     )
     kept = sharing.meet(shares, level, budget - spent)
     result = Allocation({s.kernel.path: s.constraint(k) for s, k in zip(shares, kept)})

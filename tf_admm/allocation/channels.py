@@ -201,16 +201,16 @@ def magnitude(found, left, **_):
     return densities
 
 
-def loss(found, left, model, data, cache):
+def loss(found, left, model, data, cache, verbose):
     """As far as the loss with one group alone pruned allows, the same for each."""
-    curves = sensitivity.curves(model, found, GroupSparsity, data, cache)
+    curves = sensitivity.curves(model, found, GroupSparsity, data, cache, verbose)
     return bounds.even([curves[share.path] for share in found])
 
 
 METHODS = {"uniform": uniform, "erk": erk, "magnitude": magnitude, "sensitivity": loss}
 
 
-def allocate(model, name, budget, method, exclude, data, cache, samples):
+def allocate(model, name, budget, method, exclude, data, cache, samples, verbose):
     """The `GroupSparsity` of each group, by its name, that meets a budget.
 
     Args:
@@ -233,7 +233,9 @@ def allocate(model, name, budget, method, exclude, data, cache, samples):
             f"{_holders(model, everything, found, unit, samples, wanted < least)}. "
             f"Received: {name}={budget:.12g}"
         )
-    level = METHODS[method](found, left, model=model, data=data, cache=cache)
+    level = METHODS[method](
+        found, left, model=model, data=data, cache=cache, verbose=verbose
+    )
     counts = meet(found, level, left, wanted)
     return {s.path: s.constraint(kept) for s, kept in zip(found, counts)}
 

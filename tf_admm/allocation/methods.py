@@ -51,13 +51,13 @@ def magnitude(kernels, family, costs, **_):
     return densities
 
 
-def loss(kernels, family, costs, model, data, cache):
+def loss(kernels, family, costs, model, data, cache, verbose):
     """Where a unit's worth of the budget lowers the loss most, it is spent first.
 
     The loss of each kernel projected alone is measured on held-out data.
     """
     items = [sensitivity.OfKernel(kernel, family) for kernel in kernels]
-    curves = sensitivity.curves(model, items, family, data, cache)
+    curves = sensitivity.curves(model, items, family, data, cache, verbose)
     return hulls.spent(
         [(cost(density), value, density) for density, value in curves[item.path]]
         for item, cost in zip(items, costs)

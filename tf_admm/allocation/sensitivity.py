@@ -38,7 +38,7 @@ class OfKernel:
         return [self._kernel.original(projected)]
 
 
-def curves(model, items, family, data, cache=None):
+def curves(model, items, family, data, cache=None, verbose=1):
     """The loss of the model with one item projected, for several densities.
 
     The model's weights are put back, whatever happens.
@@ -50,6 +50,7 @@ def curves(model, items, family, data, cache=None):
         data: held-out data: `(x, y)`, `(x, y, sample_weight)`, or a dataset.
         cache: a file that the losses are kept in, for the same weights, constraints,
             arrays and dense loss; `None` for no file.
+        verbose: 0 to draw no progress bar.
 
     Returns:
         Dict from paths to lists of `[density, loss]`, from 1.0 down.
@@ -71,7 +72,8 @@ def curves(model, items, family, data, cache=None):
     if missing:
         # A file that can't be written is an error before the work.
         _write(cache, key, found)
-        progress = keras.utils.Progbar(len(missing) * len(DENSITIES), unit_name="loss")
+        total = len(missing) * len(DENSITIES)
+        progress = keras.utils.Progbar(total, unit_name="loss", verbose=verbose)
         for item in missing:
             curve = _curve(model, item, arguments, progress)
             found[item.path] = [[1.0, dense], *curve]

@@ -7,7 +7,7 @@ def better(model, name, mode="auto"):
     """`"max"` or `"min"`, whichever of a metric is better; `None` if not known.
 
     Keras' callbacks infer it from the metrics that the model was compiled with, the
-    loss among them.
+    loss among them. Of several outputs, their names come first, as in `"kind_auc"`.
 
     Args:
         model: a compiled Keras model that has been evaluated.
@@ -16,6 +16,21 @@ def better(model, name, mode="auto"):
     """
     if mode != "auto":
         return mode
+    outputs = [f"{output}_" for output in _outputs(model)]
+    own = [name.removeprefix(output) for output in outputs if name.startswith(output)]
+    found = [_inferred(model, one) for one in (name, *own)]
+    return next((best for best in found if best is not None), None)
+
+
+def _outputs(model):
+    """Names of the outputs, as metrics may have them; none of a subclassed model."""
+    names = getattr(model, "output_names", None)
+    if names is None:
+        return []
+    return [*names, *(model.output if isinstance(model.output, dict) else ())]
+
+
+def _inferred(model, name):
     probe = keras.callbacks.EarlyStopping(monitor=f"val_{name}", patience=9)
     probe.set_model(model)
     probe.on_train_begin()

@@ -7,6 +7,8 @@ from tf_admm.structure import kernels
 #: Where the converter says that an operator is none of TFLite's: its place in the
 #: program, then its name.
 MISSING = re.compile(r"error: loc\((.*?)\): 'tf\.(\w+)' op is neither a custom op nor")
+#: An error with its place in the program.
+PLACED = re.compile(r"^.*?error: loc\((.*)\): ")
 #: The name of an operator with the layers that it was called in.
 PLACE = re.compile(r'fused\["\w+:", "([^"@]+)')
 #: How long a line is at most.
@@ -20,21 +22,32 @@ def gist(error, model=None):
         error: the exception.
         model: the Keras model that was converted, to name its layers.
     """
-    text = str(error)
-    missing = _missing(text, _names(model) if model else set())
+    text, names = str(error), _names(model) if model else set()
+    missing = _missing(text, names)
     if missing:
         more = "; try `select_tf_ops=True`" if "TF Select ops" in text else ""
         return f"TFLite lacks TensorFlow's operators {', '.join(missing)}{more}"
-    return f"{type(error).__name__}: {telling(text)}"
+    return f"{type(error).__name__}: {telling(text, names)}"
 
 
-def telling(text):
-    """The line of many that says most."""
+def telling(text, names=frozenset()):
+    """The line of many that says most, with the layers that it is about."""
     # The converter speaks in pages.
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     found = [x for x in lines if x.startswith(("Flex ops", "Custom ops"))]
     found = found or [x for x in lines if "error:" in x] or lines
-    return " ".join(found[-1:])[:LENGTH]
+    line = " ".join(found[-1:])
+    placed = PLACED.match(line)
+    if not placed:
+        return line[:LENGTH]
+    paths = [path.split("/")[:-1] for path in PLACE.findall(placed.group(1))]
+    layers = {layer for path in paths for layer in _layers(path, names)}
+    about = f" ({_listed(layers)})" if layers else ""
+    return line[placed.end() :][:LENGTH] + about
+
+
+def _listed(layers):
+    return f"layer {', '.join(sorted(map(repr, layers)))}"
 
 
 def _missing(text, names):
@@ -45,9 +58,7 @@ def _missing(text, names):
         path = place.group(1).split("/")[:-1] if place else []
         found.setdefault(operator, set()).update(_layers(path, names))
     return [
-        f"{operator} (layer {', '.join(sorted(map(repr, layers)))})"
-        if layers
-        else operator
+        f"{operator} ({_listed(layers)})" if layers else operator
         for operator, layers in found.items()
     ]
 

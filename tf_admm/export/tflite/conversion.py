@@ -16,6 +16,9 @@ from tf_admm.export.tflite import runtime
 from tf_admm.export.tflite import states
 from tf_admm.export.tflite.signature import output_names
 
+#: What is said of a model whose inputs leave sizes open.
+OPEN = "The sizes of its inputs are open, and one with fixed sizes may convert. "
+
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
@@ -57,9 +60,10 @@ def convert(model, signature, flat, sparse, precision):
             return dense, small, batch
         problems.setdefault(dense.problem, []).append(batch or "any")
         logging.info("%s, batch %s: %s", model.name, batch, dense.problem)
+    is_open = any(None in shape[1:] for shape in signature.shapes)
     raise RuntimeError(
         f"Expected model {model.name!r} to convert to a TFLite file that agrees "
-        f"with it. Received: {_listed(problems)}. Nothing was written."
+        f"with it. Received: {_listed(problems)}. {OPEN * is_open}Nothing was written."
     ) from dense.error
 
 

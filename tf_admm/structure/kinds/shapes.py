@@ -134,7 +134,10 @@ class Sliced(Channelwise):
 
     def apply(self, layer, args, kwargs, kept):
         before = [int(kept(self.x)[:end].sum()) for end in self._range()]
-        return args[0][(*self._key()[:-1], slice(*before))]
+        others = self._key()[:-1]
+        if before == [0, args[0].shape[-1]] and all(k == slice(None) for k in others):
+            return args[0]
+        return args[0][(*others, slice(*before))]
 
 
 class Padded(Kind):
@@ -165,6 +168,9 @@ class Padded(Kind):
     def config(self, config, size, shift):
         widths = [tuple(map(int, width)) for width in self._widths()]
         return config | {"pad_width": [*widths[:-1], (0, size(self.y) - size(self.x))]}
+
+    def apply(self, layer, args, kwargs, kept):
+        return layer(*args, **kwargs) if np.any(layer.pad_width) else args[0]
 
 
 class Divided(Kind):
