@@ -531,7 +531,7 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("name", few(RUNS, "global", "channels"))
+@pytest.mark.parametrize("name", few(RUNS, "channels"))
 def test_a_run_ends_in_its_set(name):
     constraint, arguments, optimizer, update_freq, check = RUNS[name]
     keras.utils.set_random_seed(0)
@@ -601,7 +601,7 @@ def test_saved_run_goes_on(name, epoch, position, update_freq, tmp_path):
 
 #: Of each backend, those whose files it is given here.
 OTHERS = {
-    "tensorflow": ["jax", pytest.param("torch", marks=slow)],
+    "tensorflow": [pytest.param(name, marks=slow) for name in ("jax", "torch")],
     "jax": ["tensorflow", pytest.param("torch", marks=slow)],
     "torch": ["tensorflow", "jax"],
 }

@@ -11,10 +11,10 @@ import sysconfig
 import pytest
 
 FOLDER = pathlib.Path(__file__).parent
-#: One file, and what starts no other process; and the rest.
-QUICK = ("tflite", "arguments", "structure", "exactness")
-LONG = ("onnx", "saved_model", "what_can_not_be_loaded", "other_outputs", "own_layers")
-LONG += ("death", "warning", "report", "tf_keras")
+#: One file; and the rest.
+QUICK = ("tflite", "arguments")
+LONG = ("int8", "structure", "exactness", "onnx", "saved_model", "report", "tf_keras")
+LONG += ("what_can_not_be_loaded", "other_outputs", "own_layers", "death", "warning")
 BACKENDS = ("tensorflow", "jax", "torch")
 
 

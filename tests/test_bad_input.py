@@ -348,6 +348,7 @@ with strategy.scope():
 """
 
 
+@pytest.mark.slow
 def test_scopes():
     result = subprocess.run(
         [sys.executable, "-c", SCOPES],

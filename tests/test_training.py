@@ -447,7 +447,7 @@ np.save(sys.argv[3], y)
 """
 
 
-@pytest.mark.parametrize("name", ["residual", pytest.param("subclassed", marks=slow)])
+@pytest.mark.parametrize("name", few(["mlp", "residual", "subclassed"], "mlp"))
 def test_pruned_model_loads_without_tf_admm(name, tmp_path):
     task = build(name)
     admm = make(task)
