@@ -84,7 +84,15 @@ CASES = {
         {"ratio": 350, **SHIFT, **THRICE, **COSINE},
         None,
     ),
-    "lenet5_350x_130": ("lenet5_dense", "lenet5_short", {"ratio": 350, **LONG}, None),
+    **{
+        f"lenet5_350x_130{suffix}": (
+            "lenet5_dense",
+            "lenet5_short",
+            {"ratio": 350, **LONG, **options},
+            None,
+        )
+        for suffix, options in (("", {}), ("_cosine", COSINE))
+    },
     **{
         f"resnet8_{ratio}x_30": (
             "resnet8_dense",
