@@ -116,6 +116,63 @@ def test_a_group_that_matters_is_kept(tmp_path):
     assert tf_admm.allocate(model, macs=limit, cache=cache, **kwargs).keys()
 
 
+#: Layers of `wide`, and their filters.
+WIDE = {"a": 40, "b": 64, "c": 12}
+
+
+def wide():
+    x = inputs = keras.Input((4, 4, 3))
+    for name, filters in WIDE.items():
+        x = keras.layers.Conv2D(filters, 3, padding="same", name=name)(x)
+    outputs = keras.layers.Dense(5)(keras.layers.Flatten()(x))
+    return keras.Model(inputs, outputs)
+
+
+def macs_of_wide(kept):
+    a, b, c = kept.values()
+    return 16 * (9 * (3 * a + a * b + b * c) + 5 * c)
+
+
+@pytest.mark.parametrize("share", [0.9, 0.5, 0.2, 0.05])
+@pytest.mark.parametrize("method", ["uniform", "erk", "magnitude"])
+def test_whole_tiles(method, share):
+    limit = int(share * macs_of_wide(WIDE))
+    allocation = tf_admm.allocate(
+        wide(), macs=limit, structure="channels", method=method, tile=16
+    )
+    kept = {name: allocation[name].kept(count) for name, count in WIDE.items()}
+    assert macs_of_wide(kept) <= limit
+    for name, count in WIDE.items():
+        assert kept[name] < 16 or kept[name] % 16 == 0 or kept[name] == count
+        # One tile more of any group is too much.
+        if kept[name] < count:
+            more = min(count, kept[name] + (16 if kept[name] >= 16 else 1))
+            assert macs_of_wide({**kept, name: more}) > limit, name
+
+
+def test_a_tile_is_of_outputs_of_a_kernel():
+    """A channel of a group may be several of them, such as a head of attention."""
+    model = compiled("attention")
+    x, _ = data_of(model)
+    kwargs = {"macs": int(0.5 * left(model, "macs", x)), "samples": x}
+    kwargs |= {"structure": "channels", "method": "uniform"}
+    groups = tf_admm.channel_groups(model, verbose=0)
+    allocation = tf_admm.allocate(model, tile=4, **kwargs)
+    for name, constraint in allocation.items():
+        group = groups.named(name)
+        width = min(part.index.shape[1] for part in group.producers)
+        kept = constraint.kept(group.channels) * width
+        assert kept < 4 or kept % 4 == 0 or kept == group.channels * width
+
+
+@pytest.mark.parametrize("tile", [0, -1, 1.5, "8", None])
+def test_a_tile_that_is_none(tile):
+    with pytest.raises(ValueError, match="`tile`.*positive int.*Received: tile="):
+        tf_admm.allocate(wide(), ratio=2, structure="channels", tile=tile)
+    with pytest.raises(ValueError, match="`tile` with structure='channels'"):
+        tf_admm.allocate(wide(), ratio=2, tile=8)
+
+
 def test_a_file(tmp_path):
     model = compiled("residual")
     allocation = tf_admm.allocate(model, ratio=3, structure="channels")

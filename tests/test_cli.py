@@ -204,6 +204,11 @@ BAD = {
         "--method",
         "DATA=none",
     ),
+    "allocate, tile": (
+        ["allocate", "model.keras", "--ratio=2", "--tile=8"],
+        "--tile",
+        "--structure=channels",
+    ),
     "allocate, there": (
         ["allocate", "model.keras", "--ratio=2", "--output=there.json"],
         "--output",

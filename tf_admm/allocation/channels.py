@@ -7,11 +7,10 @@ import numpy as np
 
 from tf_admm.allocation import bounds
 from tf_admm.allocation import sensitivity
+from tf_admm.allocation.remains import Remains
 from tf_admm.constraints import GroupSparsity
 from tf_admm.structure import groups
-from tf_admm.structure import kernels
 from tf_admm.structure import members
-from tf_admm.structure import uses
 
 
 class Share:
@@ -21,16 +20,31 @@ class Share:
         group: the `ChannelGroup`.
         path: its name, by which its losses are kept.
         units: number of its channels; at least one of them is kept.
+
+    Args:
+        group: the `ChannelGroup`.
+        tile: int, the outputs of a kernel that are computed together.
     """
 
-    def __init__(self, group):
+    def __init__(self, group, tile=1):
         self.group = group
         self.path = group.name
         self.units = group.channels
+        width = min(part.index.shape[1] for part in group.producers)
+        self._tile = max(1, tile // width)
 
     def kept(self, density):
-        """So much of the channels, but at least one."""
-        return max(1, min(self.units, math.floor(density * self.units + 1e-9)))
+        """So much of the channels, in whole tiles, but at least one."""
+        count = max(1, min(self.units, math.floor(density * self.units + 1e-9)))
+        if count <= self._tile:
+            return count
+        below = count - count % self._tile
+        above = min(self.units, below + self._tile)
+        return below if 2 * count < below + above else above
+
+    def more(self, kept):
+        """The next count above one that may be kept."""
+        return min(self.units, kept + (1 if kept < self._tile else self._tile))
 
     def constraint(self, kept):
         return GroupSparsity(1.0 - kept / self.units)
@@ -60,62 +74,7 @@ class Share:
         return [keras.ops.where(mask, w, 0) for mask, w in zip(masks, weights)]
 
 
-class Remains:
-    """What is left of a model without the channels that are not kept, exactly.
-
-    A weight keeps, along each axis, the entries of the channels that are kept; so what
-    a kernel between two groups costs is a product.
-
-    Args:
-        model: the model.
-        everything: its `ChannelGroups`.
-        shares: list of `Share`, of the groups that may lose channels.
-        budget: `"macs"`, `"bytes"`, or `"nonzeros"`.
-        samples: inputs that say the sizes which the model leaves open.
-    """
-
-    def __init__(self, model, everything, shares, budget, samples):
-        numbers = {share.group.name: i for i, share in enumerate(shares)}
-        self._weights = {}
-        for variable, coefficient in _coefficients(model, budget, samples):
-            if coefficient:
-                sizes = np.array(variable.shape, "float64")
-                each = np.zeros((len(sizes), len(shares)))
-                self._weights[id(variable)] = [coefficient, sizes, each]
-        for group in everything:
-            if group.name in numbers:
-                self._count(group, numbers[group.name])
-
-    def _count(self, group, number):
-        for part in (*group.producers, *group.consumers, *group.statistics):
-            if id(part.variable) in self._weights and not part.stays:
-                _, sizes, each = self._weights[id(part.variable)]
-                each[part.axis, number] = part.index.shape[1]
-                sizes[part.axis] -= part.index.size
-
-    def __call__(self, counts):
-        """What is left, for so many channels of each group."""
-        counts = np.array(counts, "float64")
-        return float(
-            sum(
-                coefficient * np.prod(sizes + each @ counts)
-                for coefficient, sizes, each in self._weights.values()
-            )
-        )
-
-
-def _coefficients(model, budget, samples):
-    """Weights, and what one entry of each costs."""
-    found = {id(k.variable): k.variable for k in kernels.find(model)}
-    if budget == "macs":
-        counts = uses.uses(model, samples)
-        return [(v, counts.get(key, 0)) for key, v in found.items()]
-    if budget == "bytes":
-        return [(w, 4) for w in {id(w): w for w in model.weights}.values()]
-    return [(v, 1) for v in found.values()]
-
-
-def shares(everything, exclude):
+def shares(everything, exclude, tile):
     """The groups that may lose channels.
 
     Raises:
@@ -129,7 +88,7 @@ def shares(everything, exclude):
             f"{names}. Received: {unknown}"
         )
     chosen = [
-        Share(group)
+        Share(group, tile)
         for group in everything
         if members.why_not(group) is None and group.name not in exclude
     ]
@@ -159,7 +118,7 @@ def meet(found, level, left, budget):
     for most in (kept(high), [share.units for share in found]):
         for i in range(len(found)):
             while counts[i] < most[i]:
-                more = [*counts[:i], counts[i] + 1, *counts[i + 1 :]]
+                more = [*counts[:i], found[i].more(counts[i]), *counts[i + 1 :]]
                 if left(more) > budget:
                     break
                 counts = more
@@ -210,15 +169,17 @@ def loss(found, left, model, data, cache, verbose):
 METHODS = {"uniform": uniform, "erk": erk, "magnitude": magnitude, "sensitivity": loss}
 
 
-def allocate(model, name, budget, method, exclude, data, cache, samples, verbose):
+def allocate(model, name, budget, method, exclude, samples, tile, **measuring):
     """The `GroupSparsity` of each group, by its name, that meets a budget.
 
     Args:
         name: `"ratio"`, `"nonzeros"`, `"bytes"` or `"macs"`, of what `shrink` leaves.
         budget: its value.
+        tile: int, the outputs of a kernel that are computed together.
+        measuring: `data`, `cache` and `verbose`, for `"sensitivity"`.
     """
     everything = groups.channel_groups(model, samples=samples, verbose=0)
-    found = shares(everything, exclude)
+    found = shares(everything, exclude, tile)
     unit = "nonzeros" if name == "ratio" else name
     left = Remains(model, everything, found, unit, samples)
     full = left([share.units for share in found])
@@ -233,9 +194,7 @@ def allocate(model, name, budget, method, exclude, data, cache, samples, verbose
             f"{_holders(model, everything, found, unit, samples, wanted < least)}. "
             f"Received: {name}={budget:.12g}"
         )
-    level = METHODS[method](
-        found, left, model=model, data=data, cache=cache, verbose=verbose
-    )
+    level = METHODS[method](found, left, model=model, **measuring)
     counts = meet(found, level, left, wanted)
     return {s.path: s.constraint(kept) for s, kept in zip(found, counts)}
 

@@ -9,6 +9,8 @@ from tf_admm.reporting import variants
 from tf_admm.shrinking import shrink
 from tf_admm.structure import kernels
 
+#: Channels that LiteRT's kernels compute together on x86; a multiple of ARM's tiles.
+TILE = 16
 #: Below it, nothing is tried.
 LEAST = 1e-4
 
@@ -56,7 +58,7 @@ class Weights:
 
 
 class Channels:
-    """Whole channels, the same share of each group; what is left is made smaller.
+    """Whole channels, about the same share of each group; what is left is made smaller.
 
     Args and attributes as those of `Weights`.
     """
@@ -78,6 +80,7 @@ class Channels:
             macs=share * self.total,
             structure="channels",
             method="uniform",
+            tile=TILE,
             samples=self._samples,
             verbose=0,
         )

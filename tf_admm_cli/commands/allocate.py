@@ -36,6 +36,13 @@ def define(values):
         flag_values=values,
     )
     options.structure(values, ["weights", "channels"], "weights")
+    flags.DEFINE_integer(
+        "tile",
+        1,
+        "Keep channels in whole tiles of so many: 16 runs faster on x86, 8 on ARM.",
+        lower_bound=1,
+        flag_values=values,
+    )
     options.output(values, "rates.json", "The .json file to write.")
     options.goals(values)
     options.data(values)
@@ -55,6 +62,12 @@ def check(given):
             "DATA" if data else "--method",
             "Expected DATA with --method=sensitivity, and with no other. Received: "
             f"--method={given.method}, DATA={' '.join(data) or 'none'}",
+        )
+    if given.tile > 1 and given.structure != "channels":
+        raise BadInput(
+            "--tile",
+            "Expected --structure=channels with it. Received: "
+            f"--structure={given.structure}",
         )
     paths.check_output("--output", given.output, ".json", given.overwrite)
 
@@ -80,6 +93,7 @@ def run(given):
                 **{name: getattr(given, name) for name in BUDGETS},
                 method=given.method,
                 structure=given.structure,
+                tile=given.tile,
                 data=data,
                 verbose=0,
             )
