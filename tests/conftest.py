@@ -39,6 +39,8 @@ EVERY = {
     "test_clusters_of_more_weights_than_a_product_of_two_ints_holds": 0,
     "test_counts_follow_the_schedule": 2,
     "test_datasets": 3,
+    "test_dead_channels_behind_a_layer": 4,
+    "test_dead_channels_behind_an_operation": 6,
     "test_dead_channels_go": 9,
     "test_dead_filters_go": 3,
     "test_dead_units_of_unstructured_pruning_go": 4,

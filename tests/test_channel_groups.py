@@ -538,3 +538,35 @@ def test_a_layer_that_is_only_called_like_one_of_keras():
     assert groups.named("a").why == (
         "'own' of type LayerScale, whose channels are not known"
     )
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        layers.Softmax(),
+        layers.UnitNormalization(),
+        lambda x: ops.softmax(x, axis=-1),
+        lambda x: ops.max(x, axis=-1, keepdims=True),
+        lambda x: ops.mean(x, axis=(1, -1)),
+        lambda x: ops.sum(x, axis=-1),
+    ],
+    ids=["layer", "unit", "softmax", "max", "mean", "sum"],
+)
+def test_what_takes_all_channels_together_says_so(function):
+    inputs = keras.Input(WORDS)
+    x = layers.Conv1D(8, 3, activation="relu", name="before")(inputs)
+    x = function(layers.Conv1D(8, 1, name="whole")(x))
+    x = dense("after", activation="relu")(layers.Flatten()(x))
+    model = keras.Model(inputs, dense("head", 3)(x))
+    groups = tf_admm.channel_groups(model, verbose=0)
+    whys = {group.name: group.why for group in groups}
+    assert "takes all together" in whys.pop("whole")
+    assert whys == {"before": None, "after": None, "head": "an output of the model"}
+    for group in groups:
+        if group.why is None:
+            kill(group, np.arange(3))
+    small, report = tf_admm.shrink(model, verbose=0)
+    assert small.get_layer("before").filters == small.get_layer("after").units == 5
+    assert not report.stopped
+    x = np.random.default_rng(0).normal(size=(4, *WORDS)).astype("float32")
+    np.testing.assert_allclose(small(x), model(x), atol=1e-5)

@@ -1,5 +1,7 @@
 """Models without their dead units compute the same."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import models
 import tf_admm
 from tf_admm.constraints import FilterSparsity
 from tf_admm.constraints import Sparsity
+from tf_admm.structure import copying
 from tf_admm.structure import kernels
 
 
@@ -485,6 +488,31 @@ def test_vocabularies_that_were_learned_come_along(kind):
     assert report.units["d/kernel"] == (5, 8)
     expected = model(given, training=False)
     np.testing.assert_allclose(small(given, training=False), expected, atol=1e-6)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Table(layers.Layer):
+    """A lookup of one's own, whose table is an asset."""
+
+    table = np.zeros(4, "float32")
+
+    def call(self, x):
+        return keras.ops.take(keras.ops.convert_to_tensor(self.table), x)
+
+    def save_assets(self, folder):
+        np.save(os.path.join(folder, "table.npy"), self.table)
+
+    def load_assets(self, folder):
+        self.table = np.load(os.path.join(folder, "table.npy"))
+
+
+def test_assets_of_a_layer_of_ones_own_come_along():
+    table = Table()
+    table.table = np.arange(4, dtype="float32")
+    inputs = keras.Input((3,), dtype="int32")
+    model = keras.Model(inputs, layers.Dense(2)(table(inputs)))
+    x = np.array([[0, 1, 2], [3, 3, 1]])
+    np.testing.assert_array_equal(copying.copied(model)(x), model(x))
 
 
 def test_strings_are_not_drawn_at_random():

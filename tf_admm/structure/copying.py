@@ -6,13 +6,6 @@ import keras
 
 from tf_admm.structure import kernels
 
-#: Layers whose assets are what they have learned.
-VOCABULARIES = (
-    keras.layers.TextVectorization,
-    keras.layers.StringLookup,
-    keras.layers.IntegerLookup,
-)
-
 
 def copied(model: keras.Model) -> keras.Model:
     """The same functional or sequential model once more, not compiled.
@@ -36,7 +29,7 @@ def copy_state(old: keras.Layer, new: keras.Layer) -> None:
     """All variables and tables, by the layers' own ways of saving them.
 
     These may finish a state. Vocabularies, which are learned and no variables, are
-    what Keras calls assets.
+    what Keras calls assets; a layer has some if it has the method that saves them.
     """
     if not new.built:
         new.build_from_config(old.get_build_config())
@@ -45,7 +38,7 @@ def copy_state(old: keras.Layer, new: keras.Layer) -> None:
         store = {}
         a.save_own_variables(store)
         b.load_own_variables(store)
-        if isinstance(a, VOCABULARIES):
+        if hasattr(a, "save_assets"):
             with tempfile.TemporaryDirectory() as folder:
                 a.save_assets(folder)
                 b.load_assets(folder)

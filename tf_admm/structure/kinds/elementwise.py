@@ -41,25 +41,46 @@ class Zeros(Channelwise):
 
 
 class Along(Channelwise):
-    """Reductions and softmax, over axes that are not the last."""
+    """Along axes that are not the last."""
 
-    def why_opaque(self):
+    def over_channels(self):
         axes = getattr(self.layer, "axis", None)
         axes = axes if isinstance(axes, tuple | list) else [axes]
         rank = len(self.x.shape)
-        last = any(axis is None or axis % rank == rank - 1 for axis in axes)
-        return Kind.why_opaque(self) if last else super().why_opaque()
+        return any(axis is None or axis % rank == rank - 1 for axis in axes)
+
+    def why_opaque(self):
+        return Kind.why_opaque(self) if self.over_channels() else super().why_opaque()
 
 
-class Means(Along):
+class Together(Along):
+    """Reductions, norms and softmax; along the last axis they need all channels."""
+
+    def why_opaque(self):
+        return None if self.over_channels() else super().why_opaque()
+
+    def whole(self):
+        if not self.over_channels():
+            return super().whole()
+        why = f"'{self.layer.name}' takes all together"
+        return [(x, why) for x in (*self.call.inputs, *self.call.outputs)]
+
+    def ties(self):
+        return [] if self.over_channels() else super().ties()
+
+    def constants(self, known):
+        return [] if self.over_channels() else super().constants(known)
+
+
+class Means(Together):
     """The mean, largest, or smallest over positions."""
 
 
-class Sums(Zeros, Along):
-    """Sums and products over positions: of constants other than zero, unknown."""
+class Sums(Zeros, Together):
+    """Sums and norms over positions: of constants other than zero, unknown."""
 
 
-class Shares(Along):
+class Shares(Together):
     """Softmax over positions."""
 
     def of_constants(self, constants):

@@ -96,7 +96,7 @@ KINDS = {
     L.LayerNormalization: normal.Joint,
     L.GroupNormalization: normal.Groups,
     L.RMSNormalization: normal.Root,
-    L.UnitNormalization: elementwise.Along,
+    L.UnitNormalization: elementwise.Sums,
     **dict.fromkeys(
         (L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D), elementwise.Zeros
     ),
@@ -115,7 +115,7 @@ KINDS = {
 OPERATIONS = {
     **dict.fromkeys(
         (
-            "Abs", "Absolute", "Add", "Average", "Cast", "Ceil", "Celu", "Clip", "Cos",
+            "Abs", "Absolute", "Add", "Cast", "Ceil", "Celu", "Clip", "Cos",
             "Divide", "DivideNoNan", "Elu", "Erf", "Exp", "Expm1", "Floor", "Gelu",
             "HardShrink", "HardSigmoid", "HardSilu", "HardSwish", "HardTanh",
             "LeakyRelu", "Log", "Log1p", "LogSigmoid", "Maximum", "Minimum", "Mish",
@@ -127,7 +127,7 @@ OPERATIONS = {
         elementwise.Elementwise,
     ),
     "Multiply": elementwise.Product,
-    **dict.fromkeys(("Mean", "Max", "Min"), elementwise.Means),
+    **dict.fromkeys(("Average", "Mean", "Max", "Min"), elementwise.Means),
     "Sum": elementwise.Sums,
     "Flip": elementwise.Along,
     **dict.fromkeys(("AveragePool", "MaxPool"), elementwise.Channelwise),

@@ -1,0 +1,138 @@
+"""Channels that are dead, with a bias or without, behind each entry of the table."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from keras import ops
+
+import tf_admm
+from tf_admm.structure.kinds import elementwise
+from tf_admm.structure.kinds import table
+
+FACTORS = np.linspace(0.5, 2, 8).astype("float32")
+BINARY = ("Add", "Subtract", "Divide", "DivideNoNan", "TrueDivide", "Maximum")
+BINARY += ("Minimum", "Multiply")
+OF_POSITIVE = ("Log", "Log1p", "Sqrt", "Rsqrt", "Reciprocal")
+#: Operations that a name doesn't say how to call.
+CALLS = {
+    "Average": lambda x: ops.expand_dims(ops.average(x, axis=1), 1),
+    "AveragePool": lambda x: ops.average_pool(x, 2, padding="same"),
+    "Cast": lambda x: ops.cast(ops.cast(x, "float16"), "float32"),
+    "Clip": lambda x: ops.clip(x, -0.5, 0.5),
+    "Concatenate": lambda x: ops.concatenate([x, x * 2], 1),
+    "ExpandDims": lambda x: ops.squeeze(ops.expand_dims(x, 1), 1),
+    "Flip": lambda x: ops.flip(x, 1),
+    "GetItem": lambda x: x[:, 2:],
+    "Max": lambda x: ops.max(x, 1, keepdims=True),
+    "MaxPool": lambda x: ops.max_pool(x, 2, padding="same"),
+    "Mean": lambda x: ops.mean(x, 1, keepdims=True),
+    "Min": lambda x: ops.min(x, 1, keepdims=True),
+    "Mish": lambda x: layers.Activation("mish")(x),
+    "Pad": lambda x: ops.pad(x, ((0, 0), (1, 1), (0, 0))),
+    "Power": lambda x: ops.power(ops.abs(x), FACTORS),
+    "Reshape": lambda x: ops.reshape(x, (-1, 7, 8)),
+    "Resize": lambda x: ops.squeeze(
+        ops.image.resize(ops.expand_dims(x, 1), (1, 14)), 1
+    ),
+    "Softmax": lambda x: ops.softmax(x, 1),
+    "Split": lambda x: ops.split(x, 2, axis=-1)[1],
+    "Squeeze": lambda x: ops.squeeze(ops.expand_dims(x, 1), 1),
+    "Sum": lambda x: ops.sum(x, 1, keepdims=True),
+    "Threshold": lambda x: ops.threshold(x, 0.3, 0.7),
+    "Transpose": lambda x: ops.transpose(x, (0, 1, 2)),
+}
+LAYERS = {
+    "average_pooling": lambda: layers.AveragePooling1D(2, padding="same"),
+    "batch_norm": lambda: layers.BatchNormalization(),
+    "bidirectional": lambda: layers.Bidirectional(
+        layers.GRU(4, return_sequences=True), merge_mode="mul"
+    ),
+    "conv": lambda: layers.Conv1D(4, 3, padding="same"),
+    "depthwise": lambda: layers.DepthwiseConv1D(3, padding="same"),
+    "depthwise_valid": lambda: layers.DepthwiseConv1D(3),
+    "einsum": lambda: layers.EinsumDense("btc,cd->btd", (7, 4)),
+    "elu": lambda: layers.ELU(),
+    "groups": lambda: layers.Conv1D(8, 3, groups=4, padding="same"),
+    "group_norm": lambda: layers.GroupNormalization(4),
+    "layer_norm": lambda: layers.LayerNormalization(),
+    "leaky": lambda: layers.LeakyReLU(),
+    "norm_over_time": lambda: layers.LayerNormalization(axis=1),
+    "prelu": lambda: layers.PReLU(),
+    "relu": lambda: layers.ReLU(2.0, 0.1, 0.3),
+    "rescaling": lambda: layers.Rescaling(2.0, 1.0),
+    "rms_norm": lambda: layers.RMSNormalization(),
+    "separable": lambda: layers.SeparableConv1D(4, 3, padding="same"),
+    "softmax": lambda: layers.Softmax(1),
+    "transposed": lambda: layers.Conv1DTranspose(4, 3, 2),
+    "unit_norm": lambda: layers.UnitNormalization(),
+    "unit_norm_over_time": lambda: layers.UnitNormalization(1),
+    "upsampling": lambda: layers.UpSampling1D(2),
+    "zero_padding": lambda: layers.ZeroPadding1D(1),
+}
+
+
+def operation(name):
+    """A call of an operation on what is 8 channels wide."""
+    if name in CALLS:
+        return CALLS[name]
+    function = getattr(ops, re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())
+    if name in BINARY:
+        return lambda x: function(function(FACTORS, ops.abs(x) + 0.5), x + FACTORS)
+    if name in OF_POSITIVE:
+        return lambda x: function(ops.abs(x) + 0.5)
+    return function
+
+
+def model_with(between):
+    """Channels 0, 1, 4 and 5 are dead: of bias 0.0, below it, 0.0, and above it."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((7, 5))
+    x = between(layers.Dense(8, name="a")(inputs))
+    model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
+    rng = np.random.default_rng(0)
+    for w in model.weights:
+        if "variance" in w.name:
+            w.assign(rng.uniform(0.5, 2, w.shape))
+        elif keras.backend.is_float_dtype(w.dtype):
+            w.assign(0.5 * rng.normal(size=w.shape))
+    kernel, bias = model.get_layer("a").get_weights()
+    kernel[:, [0, 1, 4, 5]] = 0.0
+    bias[[0, 1, 4, 5]] = 0.0, -0.6, 0.0, 0.7
+    model.get_layer("a").set_weights([kernel, bias])
+    return model
+
+
+def check(model):
+    small, report = tf_admm.shrink(model, verbose=0)
+    x = np.random.default_rng(1).normal(size=(4, 7, 5)).astype("float32")
+    expected = np.array(model(x))
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(small(x), expected, atol=1e-5)
+    return report
+
+
+@pytest.mark.parametrize("name", sorted(table.OPERATIONS))
+def test_dead_channels_behind_an_operation(name):
+    report = check(model_with(operation(name)))
+    # What takes each number by itself makes constants of constants.
+    if table.OPERATIONS[name] is elementwise.Elementwise:
+        assert report.units["a/kernel"] == (4, 8)
+    assert not report.stopped
+
+
+@pytest.mark.parametrize("name", list(LAYERS))
+def test_dead_channels_behind_a_layer(name):
+    report = check(model_with(lambda x: LAYERS[name]()(x)))
+    assert bool(report.stopped) == (name == "norm_over_time")
+
+
+def test_dead_channels_behind_attention_and_merges():
+    def between(x):
+        y = layers.MultiHeadAttention(2, 3)(x, x)
+        joined = layers.Concatenate()([layers.Add()([x, y]), layers.Maximum()([x, -x])])
+        return layers.Multiply()([joined, joined])
+
+    check(model_with(between))
