@@ -14,6 +14,8 @@ import numpy as np
 
 #: What a link's entries are to the channels of its tensor.
 MAKES, READS, RIDES = "makes", "reads", "rides"
+#: Of what the converter makes fully-connected layers of, or not, by its shapes.
+PERHAPS = "if the file runs it as a fully-connected layer, as float32"
 #: Ids of weights that are taken for zeros.
 _zeros = contextvars.ContextVar("zeros", default=frozenset())
 

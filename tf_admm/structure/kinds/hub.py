@@ -10,7 +10,7 @@ from tf_admm.structure.kinds.base import Kind
 from tf_admm.structure.kinds.base import Link
 from tf_admm.structure.kinds.base import channels
 from tf_admm.structure.kinds.base import value
-from tf_admm.structure.kinds.linear import Embedding
+from tf_admm.structure.kinds.embedding import Embedding
 
 
 class Positions(Kind):

@@ -7,16 +7,13 @@ import keras
 import numpy as np
 
 from tf_admm.structure.kinds.base import MAKES
+from tf_admm.structure.kinds.base import PERHAPS
 from tf_admm.structure.kinds.base import READS
 from tf_admm.structure.kinds.base import Kind
 from tf_admm.structure.kinds.base import Link
 from tf_admm.structure.kinds.base import Tie
 from tf_admm.structure.kinds.base import channels
 from tf_admm.structure.kinds.base import value
-
-#: What the converter makes fully-connected layers of, or not, by its shapes.
-PERHAPS = "if the file runs it as a fully-connected layer, as float32"
-
 
 #: Activations of candidates that are 0.0 at 0.0.
 ZERO_AT_ZERO = ("elu", "gelu", "linear", "relu", "selu", "silu", "softsign", "tanh")

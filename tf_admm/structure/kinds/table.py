@@ -5,7 +5,10 @@ import dataclasses
 import keras
 
 from tf_admm.structure.kinds import attention
+from tf_admm.structure.kinds import convolution
+from tf_admm.structure.kinds import einsum
 from tf_admm.structure.kinds import elementwise
+from tf_admm.structure.kinds import embedding
 from tf_admm.structure.kinds import hub
 from tf_admm.structure.kinds import linear
 from tf_admm.structure.kinds import normal
@@ -14,22 +17,6 @@ from tf_admm.structure.kinds import shapes
 from tf_admm.structure.kinds.base import Kind
 
 L = keras.layers
-
-
-class Dense(linear.Linear):
-    """Dense layers, which LiteRT multiplies sparse."""
-
-    @staticmethod
-    def prospect(kernel):
-        return "yes, as float32: runs sparse on any CPU"
-
-
-class Einsum(linear.Einsum):
-    """EinsumDense."""
-
-    @staticmethod
-    def prospect(kernel):
-        return recurrent.PERHAPS
 
 
 class Timed(Kind):
@@ -56,15 +43,16 @@ class Timed(Kind):
 #: By class; where a layer's class isn't public, by its package and its name.
 KINDS = {
     keras.layers.Layer: Kind,
-    L.Dense: Dense,
-    **dict.fromkeys((L.Conv1D, L.Conv2D, L.Conv3D), linear.Conv),
+    L.Dense: linear.Dense,
+    **dict.fromkeys((L.Conv1D, L.Conv2D, L.Conv3D), convolution.Conv),
     **dict.fromkeys(
-        (L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose), linear.Transposed
+        (L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose),
+        convolution.Transposed,
     ),
-    **dict.fromkeys((L.SeparableConv1D, L.SeparableConv2D), linear.Separable),
-    **dict.fromkeys((L.DepthwiseConv1D, L.DepthwiseConv2D), linear.Depthwise),
-    L.EinsumDense: Einsum,
-    **dict.fromkeys((L.Embedding, L.ReversibleEmbedding), linear.Embedding),
+    **dict.fromkeys((L.SeparableConv1D, L.SeparableConv2D), convolution.Separable),
+    **dict.fromkeys((L.DepthwiseConv1D, L.DepthwiseConv2D), convolution.Depthwise),
+    L.EinsumDense: einsum.Einsum,
+    **dict.fromkeys((L.Embedding, L.ReversibleEmbedding), embedding.Embedding),
     "keras_hub>PositionEmbedding": hub.Positions,
     "keras_hub>TransformerDecoder": hub.Decoder,
     "keras_hub>ViTPatchingAndEmbedding": hub.Patches,
@@ -172,8 +160,8 @@ def of(call):
     cls = entry(call.layer)
     usual = call.inputs and call.outputs and _is_usual(call.layer)
     kind = cls(call) if usual else Kind(call)
-    if cls is linear.Conv and usual and call.layer.groups > 1:
-        kind = linear.Grouped(call)
+    if cls is convolution.Conv and usual and call.layer.groups > 1:
+        kind = convolution.Grouped(call)
     return kind if kind.why_opaque() is None else Kind(call)
 
 
