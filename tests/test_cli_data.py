@@ -173,7 +173,8 @@ OBJECTIVES = {
     "logits": (Z, Y, "SparseCategoricalCrossentropy", "accuracy"),
     "probabilities": (softmax(Z), Y, "SparseCategoricalCrossentropy", "accuracy"),
     "a column": (softmax(Z), Y[:, None], "SparseCategoricalCrossentropy", "accuracy"),
-    "yes or no": (softmax(Z)[:, :1], Y % 2, "binary_crossentropy", "accuracy"),
+    "yes or no": (softmax(Z)[:, :1], Y % 2, "BinaryCrossentropy", "accuracy"),
+    "one of several": (Z, np.eye(Z.shape[1])[Y], "CategoricalCrossentropy", "accuracy"),
     "numbers": (Z[:, :1], X[:, 0], "mse", "mae"),
     "several numbers": (Z, X, "mse", "mae"),
 }

@@ -4,6 +4,7 @@ import numpy as np
 
 from tf_admm_cli import fitting
 from tf_admm_cli import problems
+from tf_admm_cli import quiet
 from tf_admm_cli.problems import BadInput
 
 #: Endings of the names of each part.
@@ -18,7 +19,17 @@ def load(paths, reading):
     parts = {part: _part(found, endings, reading) for part, endings in ENDINGS.items()}
     if parts["train"] is None:
         raise _missing(list(found), paths[0], reading)
+    unread = sorted(set(found) - _known(reading.spec))
+    if unread:
+        quiet.note(f"not read of {paths[0]}: {', '.join(unread)}")
     return {name: part for name, part in parts.items() if part is not None}
+
+
+def _known(spec):
+    """The names that arrays may have."""
+    names = ["x", "y", "sample_weight", *spec.inputs, *spec.outputs]
+    endings = [ending for each in ENDINGS.values() for ending in each]
+    return {f"{name}{ending}".lower() for name in names for ending in endings}
 
 
 def _missing(found, path, reading):
@@ -52,11 +63,9 @@ def _npy(path, name):
 
 
 def _unreadable(path, name, error):
-    return BadInput(
-        name,
-        f"Expected a file that NumPy can read. Received: {path} "
-        f"({problems.last_line(error)})",
-    )
+    # NumPy takes what it does not know for a pickle, and says how to read one.
+    why = "" if "pickle" in str(error) else f" ({problems.last_line(error)})"
+    return BadInput(name, f"Expected a file that NumPy can read. Received: {path}{why}")
 
 
 def _input_names(spec):

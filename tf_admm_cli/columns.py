@@ -15,8 +15,9 @@ SEPARATORS = ",;\t"
 def load(path, reading):
     """The training part of a CSV file, and what its class numbers stand for.
 
-    The first line is a header if a column other than the labels' has no number there.
-    Labels that are text become the numbers of their classes in sorted order.
+    The first line is a header if a column other than the labels' has no number there,
+    or if that of the labels alone has none there. Labels that are text become the
+    numbers of their classes in sorted order.
     """
     heads, rows = _read(path, reading)
     wanted = reading.spec.inputs and list(reading.spec.inputs.values())[0][-1]
@@ -50,7 +51,7 @@ def _read(path, reading):
             f"Expected a CSV file. Received: {path} ({problems.last_line(error)})",
         ) from error
     _check_even(rows, path, reading.name)
-    if _is_header(rows[0], reading.target):
+    if _is_header(rows, reading.target):
         return rows[0], rows[1:]
     return [f"column {i + 1}" for i in range(len(rows[0]))], rows
 
@@ -71,8 +72,12 @@ def _check_even(rows, path, name):
         )
 
 
-def _is_header(row, target):
-    return target in row or not all(_is_number(cell) for cell in row[:-1])
+def _is_header(rows, target):
+    """Whether the first line names the columns, some of them by more than a number."""
+    row, *others = rows
+    if target in row or not all(_is_number(cell) for cell in row[:-1]):
+        return True
+    return not _is_number(row[-1]) and all(_is_number(other[-1]) for other in others)
 
 
 def _is_number(cell):
@@ -114,6 +119,7 @@ def _labels(cells, reading):
         y = np.array([cell.strip() or "nan" for cell in cells], "float64")
         whole = np.isfinite(y).all() and np.all(y == np.round(y))
         return y.astype("int64" if whole else "float32"), None
+    _check_text(cells, reading)
     classes = reading.classes or sorted(set(cells))
     unknown = sorted(set(cells) - set(classes))
     if unknown:
@@ -126,3 +132,14 @@ def _labels(cells, reading):
         quiet.note(f"the labels are text; as class numbers: {shown}")
     numbers = {name: i for i, name in enumerate(classes)}
     return np.array([numbers[cell] for cell in cells]), classes
+
+
+def _check_text(cells, reading):
+    """Raise if the labels of a model of one output are numbers, but for some."""
+    text = [i for i, cell in enumerate(cells) if not _is_number(cell)]
+    if text and len(text) < len(cells) and reading.spec.classes == 1:
+        raise BadInput(
+            reading.name,
+            "Expected a number as the label of each row, or text of each. Received: "
+            f"{cells[text[0]]!r} in row {text[0] + 1}",
+        )

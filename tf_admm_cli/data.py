@@ -96,8 +96,20 @@ def load(paths, reading):
 def _scaled(part, scale):
     if scale is None:
         return part
+    if not np.isfinite(scale):
+        raise BadInput("--scale", f"Expected a finite number. Received: {scale}")
     x = keras.tree.map_structure(lambda a: a.astype("float32") * scale, part[0])
     return (x, *part[1:])
+
+
+def check_batches(given, data):
+    """Raise if `--batch_size` is given for images, which Keras has put into batches."""
+    if "batch_size" in given.present and not isinstance(data.train, tuple):
+        raise BadInput(
+            "--batch_size",
+            "Expected DATA of arrays with it; images come 32 at a time. Received: "
+            f"--batch_size={given.batch_size}, a folder",
+        )
 
 
 def count(part):

@@ -13,7 +13,12 @@ ROWS = 64
 #: How far probabilities may be from a sum of 1, as in float16.
 SLACK = 1e-2
 SPARSE = "sparse_categorical_crossentropy"
-BINARY = "binary_crossentropy"
+#: Losses of classes, by their `kind`.
+OF_CLASSES = {
+    "sparsecategoricalcrossentropy": keras.losses.SparseCategoricalCrossentropy,
+    "categoricalcrossentropy": keras.losses.CategoricalCrossentropy,
+    "binarycrossentropy": keras.losses.BinaryCrossentropy,
+}
 
 
 def settle(model, part, spec, loss=None, metric=None):
@@ -31,23 +36,39 @@ def settle(model, part, spec, loss=None, metric=None):
     """
     if loss is not None or not model.compiled:
         x, y = first(part, ROWS)
-        compile_by(model, loss or inferred(_outputs(model, x), y), metric)
+        outputs = _outputs(model, x)
+        found = named(loss, outputs) if loss else inferred(outputs, y)
+        compile_by(model, found, metric)
     if isinstance(part, tuple):
         check_labels(part[1], model.loss, spec)
     _check_metric(_trial(model, part), metric, model)
 
 
-def compile_by(model, loss, metric):
-    """Compile by a loss of this name, or of a pair with its own metric."""
-    name, own = loss if isinstance(loss, tuple) else (loss, None)
-    try:
-        function = keras.losses.get(name)
-    except ValueError as error:
-        raise BadInput("--loss", problems.gist(error)) from error
+def compile_by(model, found, metric):
+    """Compile by a pair of a loss and its own metric, which `metric` replaces."""
+    loss, own = found
     _check_name(metric)
     metrics = [m for m in (metric or own,) if m and m != "loss"]
     # XLA takes long to compile, and gains nothing where there is no GPU.
-    model.compile("adam", function, metrics=metrics, jit_compile=False)
+    model.compile("adam", loss, metrics=metrics, jit_compile=False)
+
+
+def named(name, outputs):
+    """The loss of `--loss` and its metric; of logits, if the outputs are none."""
+    try:
+        loss = keras.losses.get(name)
+    except ValueError as error:
+        raise BadInput("--loss", problems.gist(error)) from error
+    kind_of = kind(name)
+    if kind_of not in OF_CLASSES or keras.tree.is_nested(outputs):
+        return loss, None
+    return OF_CLASSES[kind_of](from_logits=not _are_of(kind_of, outputs)), "accuracy"
+
+
+def _are_of(kind_of, outputs):
+    """Whether outputs are the probabilities that a loss of classes takes."""
+    sums = 1.0 if kind_of == "binarycrossentropy" else outputs.sum(axis=-1)
+    return _are_shares(outputs, sums)
 
 
 def _check_name(metric):
@@ -71,11 +92,11 @@ def inferred(outputs, y):
         classes, whole = outputs.shape[-1], np.all(y == np.round(y))
         flat = y.ndim == 1 or y.shape[-1] == 1
         if outputs.ndim == 2 and classes > 1 and flat and whole:
-            logits = not _are_shares(outputs, outputs.sum(axis=-1))
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
-            return loss, "accuracy"
+            return named(SPARSE, outputs)
+        if outputs.ndim == 2 and classes > 1 and _are_one_hot(y, outputs):
+            return named("categorical_crossentropy", outputs)
         if classes == 1 and set(np.unique(y)) <= {0, 1} and _are_shares(outputs, 1.0):
-            return BINARY, "accuracy"
+            return named("binary_crossentropy", outputs)
         if y.size == outputs.size:
             return "mse", "mae"
     raise BadInput(
@@ -83,6 +104,15 @@ def inferred(outputs, y):
         "Expected the name of a Keras loss, or a compiled model, since the loss can't "
         f"be told from labels of shape {keras.tree.map_structure(np.shape, y)} and "
         f"outputs of {keras.tree.map_structure(np.shape, outputs)}. Received: neither",
+    )
+
+
+def _are_one_hot(y, outputs):
+    """Whether labels are 1 for one of the outputs, and 0 for the others."""
+    return (
+        y.shape == outputs.shape
+        and set(np.unique(y)) <= {0, 1}
+        and np.all(y.sum(axis=-1) == 1)
     )
 
 
@@ -110,30 +140,38 @@ def label_mode(model, spec, loss):
     return "binary" if spec.classes == 1 else "int"
 
 
-def check_labels(y, loss, spec, name="DATA"):
-    """Raise if labels are out of the range of a loss by classes."""
+def check_labels(y, loss, spec, name="DATA", where=""):
+    """Raise if labels are out of the range of a loss by classes.
+
+    Args:
+        name: the flag or argument that they are of.
+        where: which part of it, where that is not plain.
+    """
+    where = where and f" in {where}"
     kinds = kind(loss), spec.classes
     if keras.tree.is_nested(y) or keras.tree.is_nested(loss) or kinds[1] is None:
         return
     if kinds[0] == "sparsecategoricalcrossentropy":
-        _check_range(name, y, kinds[1] - 1, "whole numbers")
+        _check_range(name, y, kinds[1] - 1, "whole numbers", where)
         if np.any(y != np.round(y)):
-            raise BadInput(name, "Expected whole numbers as labels. Received: others")
+            raise BadInput(
+                name, f"Expected whole numbers as labels{where}. Received: others"
+            )
     elif kinds[0] == "binarycrossentropy":
-        _check_range(name, y, 1, "labels")
+        _check_range(name, y, 1, "numbers", where)
     elif kinds[0] == "categoricalcrossentropy" and np.shape(y)[-1] != kinds[1]:
         raise BadInput(
             name,
-            f"Expected one-hot labels for {kinds[1]} classes. Received: labels of "
-            f"shape {np.shape(y)}; --loss={SPARSE} takes numbers of classes",
+            f"Expected one-hot labels for {kinds[1]} classes{where}. Received: labels "
+            f"of shape {np.shape(y)}; --loss={SPARSE} takes numbers of classes",
         )
 
 
-def _check_range(name, y, most, what):
+def _check_range(name, y, most, what, where):
     if np.min(y) < 0 or np.max(y) > most:
         raise BadInput(
             name,
-            f"Expected {what} from 0 to {most} as labels. Received: labels from "
+            f"Expected {what} from 0 to {most} as labels{where}. Received: labels from "
             f"{np.min(y):g} to {np.max(y):g}",
         )
 

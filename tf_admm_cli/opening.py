@@ -68,6 +68,10 @@ def of_data(given, model, paths, whole=False):
     data.warn_of_scale(found, model, given.scale)
     guessed = not (model.compiled or given.loss)
     objective.settle(model, found.train, spec, given.loss, given.metric)
+    for name, part in (("validation", found.validation), ("test", found.test)):
+        if isinstance(part, tuple):
+            where = f"the {name} part of DATA"
+            objective.check_labels(part[1], model.loss, spec, "DATA", where)
     if guessed:
         quiet.note(
             f"the model is not compiled; its loss is taken to be "

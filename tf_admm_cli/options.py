@@ -187,7 +187,8 @@ def _illegal(text, values):
     limit = re.search(r" is not (.*)| should be (one of .*)", why)
     expected = EXPECTED.get(values[name].flag_type(), "another value")
     if limit:
-        expected = (limit[1] or limit[2]).replace("<", "").replace(">", "")
+        # absl writes enums as `<a|b>`.
+        expected = limit[1] or limit[2].replace("<", "").replace(">", "")
     return f"--{name}", f"Expected {expected}. Received: {value}"
 
 

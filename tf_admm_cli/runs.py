@@ -2,25 +2,36 @@
 
 import os
 import pathlib
-import shutil
 
 from tf_admm_cli import paths
 from tf_admm_cli.problems import BadInput
 
 #: What shows that a run is done, and that one is not.
 DONE, UNFINISHED = "result.json", ".run"
-WRITTEN = ("model.keras", "*.tflite", "report.html", DONE)
+MODEL = "model.keras"
+WRITTEN = (MODEL, "*.tflite", "report.html", DONE)
 
 
-def check(folder, overwrite):
+def check(folder, overwrite, model):
     """Raise if the folder can't be written to, or anything in it would be replaced.
 
     An unfinished run goes on.
+
+    Args:
+        folder, overwrite: the flags.
+        model: path of the model that the run begins with, which is never replaced.
     """
     paths.check_new_folder("--output", folder)
-    there = _there(folder)
+    result = os.path.join(folder, MODEL)
+    if os.path.exists(result) and os.path.samefile(result, model):
+        raise BadInput(
+            "--output",
+            "Expected another folder than that of MODEL, which would be replaced. "
+            f"Received: {folder}",
+        )
+    there = [p for name in WRITTEN for p in sorted(pathlib.Path(folder).glob(name))]
     unfinished = os.path.isdir(os.path.join(folder, UNFINISHED))
-    done = os.path.join(folder, DONE) in map(str, there)
+    done = os.path.exists(os.path.join(folder, DONE))
     if overwrite or not there or (unfinished and not done):
         return
     what = "a run that is done" if done else there[0].name
@@ -31,29 +42,18 @@ def check(folder, overwrite):
     )
 
 
-def _there(folder):
-    return [
-        path for name in WRITTEN for path in sorted(pathlib.Path(folder).glob(name))
-    ]
-
-
-def clear(folder):
-    """Remove what a run writes, and nothing else."""
-    for path in _there(folder):
-        path.unlink()
-    shutil.rmtree(os.path.join(folder, UNFINISHED), ignore_errors=True)
-
-
-def listed(folder):
-    """What a run has written."""
-    return ", ".join(path.name for path in _there(folder))
+def listed(files):
+    """What a run has written, whose TFLite files these are."""
+    names = [os.path.basename(path) for path in files.values()]
+    return ", ".join([MODEL, *sorted(names), "report.html", DONE])
 
 
 def left(folder):
     """What a run that was stopped has left, and how it goes on."""
-    best = os.path.join(folder, "model.keras")
-    if os.path.exists(best):
+    best = os.path.join(folder, MODEL)
+    unfinished = os.path.isdir(os.path.join(folder, UNFINISHED))
+    if unfinished and os.path.exists(best):
         return f"The best so far is {best}. The same command goes on from there."
-    if os.path.isdir(os.path.join(folder, UNFINISHED)):
+    if unfinished:
         return "Nothing was good enough yet. The same command goes on from here."
     return "Nothing was written yet."

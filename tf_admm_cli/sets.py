@@ -1,5 +1,7 @@
 """What is asked to be zero, by flags."""
 
+import math
+
 import tf_admm
 from tf_admm_cli import problems
 from tf_admm_cli.problems import BadInput
@@ -18,7 +20,11 @@ def constraints(given):
 
 def sparsity(given):
     """The fraction of zeros that is asked for."""
-    return given.sparsity if given.ratio is None else 1 - 1 / given.ratio
+    if given.ratio is None:
+        return given.sparsity
+    if not math.isfinite(given.ratio):
+        raise BadInput("--ratio", f"Expected a finite number. Received: {given.ratio}")
+    return 1 - 1 / given.ratio
 
 
 def _loaded(path):

@@ -1,7 +1,9 @@
 """Pruning by ADMM, with a bar, and a backup to go on from."""
 
+import hashlib
 import json
 import os
+import pathlib
 import shutil
 
 import keras
@@ -14,9 +16,10 @@ from tf_admm_cli import showing
 from tf_admm_cli.problems import BadInput
 from tf_admm_cli.progress import Bar
 
-#: What a backup depends on, besides the files' names.
+#: What a backup depends on, besides what the files hold.
 OPTIONS = ("arguments", "sparsity", "ratio", "constraints", "admm_epochs")
-OPTIONS += ("retrain_epochs", "batch_size", "loss", "target", "scale", "seed")
+OPTIONS += ("retrain_epochs", "batch_size", "loss", "metric", "target", "scale")
+OPTIONS += ("seed", "imports", "rho", "update_freq")
 
 
 def pruned(given, opened):
@@ -52,7 +55,9 @@ def _wrapped(model, given):
     """The `ADMMModel`, compiled as the model is."""
     constraints = sets.constraints(given) if given.constraints else None
     share = None if given.constraints else sets.sparsity(given)
-    admm = tf_admm.ADMMModel(model, constraints, sparsity=share)
+    admm = tf_admm.ADMMModel(
+        model, constraints, _number("--rho", given.rho), sparsity=share
+    )
     config = model.get_compile_config()
     if config is None:
         raise BadInput(
@@ -65,6 +70,7 @@ def _wrapped(model, given):
 def _fit(admm, train, validation, given, metric, backup):
     epochs = {"ADMM": given.admm_epochs, "retraining": given.retrain_epochs}
     bar = Bar(epochs, metric)
+    update_freq = _number("--update_freq", given.update_freq)
     options = data.given(train)
     if isinstance(train, tuple):
         options["batch_size"] = given.batch_size
@@ -75,7 +81,7 @@ def _fit(admm, train, validation, given, metric, backup):
             validation_data=validation,
             verbose=0,
             callbacks=[
-                tf_admm.ADMMCallback(given.admm_epochs),
+                tf_admm.ADMMCallback(given.admm_epochs, update_freq),
                 bar,
                 keras.callbacks.BackupAndRestore(
                     backup.folder, double_checkpoint=True, delete_checkpoint=False
@@ -102,6 +108,8 @@ class Backup:
         self.folder = f"{given.output}.unfinished"
         path = os.path.join(self.folder, "run.json")
         wanted = {name: getattr(given, name) for name in OPTIONS}
+        files = [*given.arguments, *filter(None, [given.constraints])]
+        wanted["contents"] = [contents(path) for path in files]
         if given.overwrite:
             self.remove()
         if os.path.isdir(self.folder) and _read(path) != wanted:
@@ -117,6 +125,26 @@ class Backup:
     def remove(self):
         """Remove it."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def contents(path):
+    """What is in a file, or of what sizes the files of a folder are, as a str."""
+    if os.path.isfile(path):
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    found = sorted(p for p in pathlib.Path(path).rglob("*") if p.is_file())
+    told = [(str(p.relative_to(path)), p.stat().st_size) for p in found]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _number(name, text):
+    """The number, or `"auto"`, that a flag is."""
+    if text == "auto":
+        return text
+    try:
+        return int(text) if name == "--update_freq" else float(text)
+    except ValueError:
+        raise BadInput(name, f"Expected auto, or a number. Received: {text}") from None
 
 
 def _read(path):

@@ -67,6 +67,7 @@ class Data:
         steps: int, batches of an epoch.
         validation, test: what `evaluate` takes; `test` may be `None`.
         samples: inputs of some rows, in the structure of the model's.
+        arrays: nest of all arrays that were given; of a dataset, of the samples.
     """
 
     train: Any
@@ -74,6 +75,7 @@ class Data:
     validation: Any
     test: Any
     samples: Any
+    arrays: Any
 
 
 def of(data, validation, test, batch_size, seed):
@@ -110,6 +112,7 @@ def of(data, validation, test, batch_size, seed):
         validation=validation,
         test=test if test is None else _arrays("test_data", test),
         samples=first,
+        arrays=(data, validation, test),
     )
 
 
@@ -129,7 +132,15 @@ def _of_dataset(data, validation, test, batch_size):
             f"says it). Received: data of type {type(data)}: {error}"
         ) from error
     samples = keras.tree.map_structure(lambda x: np.array(x)[:REPRESENTATIVE], first[0])
-    return Data(lambda stage: (data, []), steps, validation, test, samples)
+    arrays = [part for part in (validation, test) if isinstance(part, tuple)]
+    return Data(
+        train=lambda stage: (data, []),
+        steps=steps,
+        validation=validation,
+        test=test,
+        samples=samples,
+        arrays=(samples, *arrays),
+    )
 
 
 def _arrays(name, data):

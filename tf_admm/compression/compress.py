@@ -1,12 +1,12 @@
 """From a trained model to the best that can be deployed."""
 
-import numbers
 import os
 from typing import Any
 
 import keras
 
 from tf_admm.compression import batches
+from tf_admm.compression import checks
 from tf_admm.compression import families
 from tf_admm.compression import goals
 from tf_admm.compression import measuring
@@ -20,11 +20,8 @@ from tf_admm.compression.training import Trainer
 from tf_admm.export.tflite.signature import Signature
 from tf_admm.printing import shown
 from tf_admm.reporting import page
-from tf_admm.structure import checks
 from tf_admm.structure.copying import copied
-from tf_admm.structure.tracing import symbolic_inputs
 
-NUMBERS = {numbers.Integral: "an integer", numbers.Real: "a number"}
 #: What is pruned, one after the other.
 STRUCTURES = {
     "weights": [families.Weights],
@@ -52,6 +49,7 @@ def compress(
     time_limit: float | None = None,
     seed: int = 0,
     output: str | os.PathLike | None = None,
+    overwrite: bool = False,
     verbose: int = 1,
 ) -> tuple[keras.Model, CompressionReport]:
     """Make a trained model as small as its metric allows, or as small as asked.
@@ -95,8 +93,10 @@ def compress(
             as many for channels before weights.
         seed: int, of the order of the rows.
         output: a folder for `model.keras`, a TFLite file of each type, `report.html`
-            and `result.json`. A run that was killed goes on if called again with the
-            same arguments.
+            and `result.json`; the file of the model is compiled as `model` is. A run
+            that was killed goes on if called again with the same arguments.
+        overwrite: whether a run that is in `output` already, done or not, is replaced.
+            What is done stays until there is something to replace it.
         verbose: 0 to print nothing.
 
     Returns:
@@ -118,11 +118,11 @@ def compress(
     ```
     """
     goal = goals.of(max_drop=max_drop, ratio=ratio, bytes=bytes, macs=macs, speed=speed)
-    chosen = STRUCTURES[_structure(structure, goal)]
-    _check_model(model)
-    _check_numbers(goal, epochs, batch_size, time_limit)
+    chosen = STRUCTURES[checks.structure(structure, goal)]
+    checks.check_model(model)
+    checks.check_numbers(goal, epochs, batch_size, time_limit)
     if output is not None:
-        runs.check(output)
+        runs.check(output, overwrite)
         page.check_libraries()
     given = batches.of(data, validation_data, test_data, batch_size, seed)
     bar = Bar(time_limit, verbose)
@@ -135,10 +135,13 @@ def compress(
     dense = copied(model)
     trainer.compile(dense)
     objective = Objective(dense, given.validation, metric, mode)
-    key = runs.fingerprint(
-        model, given, goal=goal, structure=structure, epochs=epochs, metric=metric
-    )
-    run = runs.Run(output, key)
+    options = {"goal": goal, "structure": structure, "epochs": epochs}
+    options |= {"metric": metric, "mode": mode, "batch_size": batch_size, "seed": seed}
+    options["compiled"] = compiled = model.get_compile_config()
+    key = runs.fingerprint(model, given, **options)
+    run = runs.Run(output, key, overwrite, compiled)
+    if run.stages:
+        bar.tell(f"Going on after {len(run.stages)} stages.")
     signature = Signature(model)
     samples = signature.pack(signature.match(given.samples))
     chosen = [family(model, samples) for family in chosen]
@@ -170,63 +173,3 @@ def _best(stages, dense, goal, family, data):
         return stages.reach(goal.share(family.total))
     share = measuring.share(dense, lambda: copied(dense), family, goal, data.samples)
     return stages.reach(share) if share < 1.0 else copied(dense)
-
-
-def _structure(structure, goal):
-    if structure not in ("auto", *STRUCTURES):
-        raise ValueError(
-            "Invalid value for argument `structure`. Expected one of "
-            f"{('auto', *STRUCTURES)}. Received: structure={structure!r}"
-        )
-    if structure == "weights" and goal.structure == "channels":
-        raise ValueError(
-            f"Expected `structure` to be 'channels' with {goal}, since single zeros "
-            "make convolutions no faster. Received: structure='weights'"
-        )
-    if structure == "both" and not goal.is_searched:
-        raise ValueError(f"Expected `max_drop` with structure='both'. Received: {goal}")
-    if structure == "channels" and goal.name == "ratio":
-        raise ValueError(
-            "Expected `macs`, `bytes`, `speed` or `max_drop` with "
-            f"structure='channels'. Received: {goal}"
-        )
-    return goal.structure if structure == "auto" else structure
-
-
-def _check_model(model):
-    checks.check_built(model)
-    symbolic_inputs(model)
-    if not model.compiled:
-        raise ValueError(
-            "Expected a compiled model, whose loss, metrics and optimizer are used. "
-            f"Received: the model '{model.name}', which is not compiled"
-        )
-
-
-def _check_numbers(goal, epochs, batch_size, time_limit):
-    for name, value, kind in (
-        ("epochs", epochs, numbers.Integral),
-        ("batch_size", batch_size, numbers.Integral),
-        ("time_limit", time_limit, numbers.Real),
-    ):
-        if value is None:
-            continue
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise TypeError(
-                f"Expected `{name}` to be {NUMBERS[kind]}. Received: {name}={value!r} "
-                f"of type {type(value)}"
-            )
-        if not value > 0:
-            raise ValueError(
-                f"Expected `{name}` to be positive. Received: {name}={value}"
-            )
-    if epochs == 1:
-        raise ValueError(
-            "Expected at least 2 `epochs`, of ADMM and of retraining. Received: "
-            "epochs=1"
-        )
-    if time_limit is not None and not goal.is_searched:
-        raise ValueError(
-            "Expected `time_limit` with `max_drop`, whose search it ends. Received: "
-            f"time_limit={time_limit}, {goal}"
-        )

@@ -5,7 +5,6 @@ import shutil
 import tempfile
 
 from tf_admm import files
-from tf_admm.compression import copies
 from tf_admm.compression.report import CompressionReport
 from tf_admm.compression.stages import times
 from tf_admm.export.tflite.signature import Signature
@@ -58,7 +57,7 @@ def made(dense, model, data, objective, goal, family, run, bar):
         deployment=deployment,
         files=written,
         test=test,
-        minutes=bar.minutes,
+        minutes=run.minutes + bar.minutes,
     )
     if run.is_kept:
         _write(report, model, run, objective, goal, family)
@@ -132,7 +131,7 @@ def _kept(folder, deployment, run):
 
 
 def _write(report, model, run, objective, goal, family):
-    copies.save(model, os.path.join(run.folder, "model.keras"))
+    run.save_model(model, os.path.join(run.folder, "model.keras"))
     points = [Point("dense", 1.0, objective.dense, True)]
     points += [
         Point(times(s["left"]), s["left"], s["metric"], s["meets"], s["why"])

@@ -94,6 +94,7 @@ class Stages:
             # So small a model can't be made.
             self._note(share, None, False, "", start, {}, None)
             return None
+        self._run.begin()
         history = self._trainer.stage(
             number,
             model,

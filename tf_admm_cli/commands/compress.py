@@ -24,7 +24,7 @@ GOALS = {
 }
 #: What is handed on to the library as it is.
 HANDED_ON = (*GOALS, "metric", "mode", "structure", "epochs", "batch_size")
-HANDED_ON += ("time_limit", "seed", "output")
+HANDED_ON += ("time_limit", "seed", "output", "overwrite")
 
 
 def define(values):
@@ -79,14 +79,16 @@ def check(given):
         if getattr(given, name):
             paths.check_data(f"--{name}", getattr(given, name))
     options.check_one(given, *GOALS)
-    runs.check(given.output, given.overwrite)
+    runs.check(given.output, given.overwrite, given.arguments[0])
 
 
 def run(given):
     """Load, check and compress."""
+    from tf_admm_cli import data
     from tf_admm_cli import opening
 
     with opening.opened(given, given.arguments[1:]) as opened:
+        data.check_batches(given, opened.data)
         test, rows = opened.data.test, opened.data.rows.get("test", 0)
         if given.test_data:
             test, rows = opened.more("--test_data", given.test_data)
@@ -94,7 +96,7 @@ def run(given):
             part, count = opened.more("--validation_data", given.validation_data)
             opened.data.validation, opened.data.rows["validation"] = part, count
         if given.dry_run:
-            return _intended(given, opened, rows)
+            return _intended(given, opened, test, rows)
         return _compressed(given, opened, test)
 
 
@@ -103,8 +105,6 @@ def _compressed(given, opened, test):
     from tf_admm_cli.showing import Result
 
     handed_on = {name: getattr(given, name) for name in HANDED_ON}
-    if given.overwrite:
-        runs.clear(given.output)
     try:
         _, report = tf_admm.compress(
             opened.model,
@@ -117,21 +117,28 @@ def _compressed(given, opened, test):
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(runs.left(given.output)) from stop
     # The library has printed its table.
-    return Result(report.record(), [f"{given.output}: {runs.listed(given.output)}"])
+    return Result(report.record(), [f"{given.output}: {runs.listed(report.files)}"])
 
 
-def _intended(given, opened, test_rows):
+def _intended(given, opened, test, test_rows):
     """What would be done, and how good the model is now."""
+    from tf_admm.compression import batches
+    from tf_admm.compression import checks
+    from tf_admm.compression import goals
+    from tf_admm.compression import judging
     from tf_admm_cli import data
     from tf_admm_cli import objective
     from tf_admm_cli import showing
 
-    train, validation = data.split(opened.data, given.seed)
-    metrics = objective.evaluated(opened.model, validation)
-    name, value = objective.headline(metrics, given.metric)
+    goal = goals.of(**{name: getattr(given, name) for name in GOALS})
+    structure = checks.structure(given.structure, goal)
+    checks.check_numbers(goal, given.epochs, given.batch_size, given.time_limit)
+    checks.check_model(opened.model)
+    train, validation = opened.data.train, opened.data.validation
+    parts = batches.of(train, validation, test, given.batch_size, given.seed)
+    judged = judging.Objective(opened.model, parts.validation, given.metric, given.mode)
     rows = opened.data.rows
-    aside = rows.get("validation") or data.count(validation)
-    goal = next((goal for goal in GOALS if goal in given.present), "max_drop")
+    aside = rows.get("validation") or data.count(parts.validation)
     record = {
         "model": given.arguments[0],
         "parameters": opened.model.count_params(),
@@ -139,9 +146,10 @@ def _intended(given, opened, test_rows):
         "validation rows": aside,
         "test rows": test_rows,
         "loss": objective.title(opened.model.loss),
-        "metric": name,
-        name: showing.plain(value),
-        "goal": f"{goal}={getattr(given, goal) or 0.005:g}",
+        "metric": judged.name,
+        judged.name: showing.plain(judged.dense),
+        "goal": str(goal),
+        "structure": structure,
         "output": given.output,
     }
     title = "Would be done; nothing was written"

@@ -23,6 +23,11 @@ def define(values):
         ("batch_size", 32, 1, "Rows a step."),
     ):
         flags.DEFINE_integer(name, default, text, lower_bound=least, flag_values=values)
+    for name, text in (
+        ("rho", "How strongly ADMM pulls weights to zero: auto, or a number."),
+        ("update_freq", "Steps from one update of ADMM to the next: auto, or so many."),
+    ):
+        flags.DEFINE_string(name, "auto", text, flag_values=values)
     options.output(values, "pruned.keras", "The .keras file to write.")
     options.goals(values)
     options.data(values)
@@ -41,8 +46,10 @@ def check(given):
 
 def run(given):
     """Load, check, train and save."""
+    from tf_admm_cli import data
     from tf_admm_cli import opening
     from tf_admm_cli import training
 
     with opening.opened(given, given.arguments[1:]) as opened:
+        data.check_batches(given, opened.data)
         return training.pruned(given, opened)

@@ -1,0 +1,72 @@
+"""What `compress` asks of its arguments."""
+
+import numbers
+
+from tf_admm.structure.checks import check_built
+from tf_admm.structure.tracing import symbolic_inputs
+
+NUMBERS = {numbers.Integral: "an integer", numbers.Real: "a number"}
+STRUCTURES = ("auto", "weights", "channels", "both")
+
+
+def structure(structure, goal):
+    """The structure that is pruned for a goal."""
+    if structure not in STRUCTURES:
+        raise ValueError(
+            "Invalid value for argument `structure`. Expected one of "
+            f"{('auto', *STRUCTURES)}. Received: structure={structure!r}"
+        )
+    if structure == "weights" and goal.structure == "channels":
+        raise ValueError(
+            f"Expected `structure` to be 'channels' with {goal}, since single zeros "
+            "make convolutions no faster. Received: structure='weights'"
+        )
+    if structure == "both" and not goal.is_searched:
+        raise ValueError(f"Expected `max_drop` with structure='both'. Received: {goal}")
+    if structure == "channels" and goal.name == "ratio":
+        raise ValueError(
+            "Expected `macs`, `bytes`, `speed` or `max_drop` with "
+            f"structure='channels'. Received: {goal}"
+        )
+    return goal.structure if structure == "auto" else structure
+
+
+def check_model(model):
+    """Raise unless a model is built, functional or sequential, and compiled."""
+    check_built(model)
+    symbolic_inputs(model)
+    if not model.compiled:
+        raise ValueError(
+            "Expected a compiled model, whose loss, metrics and optimizer are used. "
+            f"Received: the model '{model.name}', which is not compiled"
+        )
+
+
+def check_numbers(goal, epochs, batch_size, time_limit):
+    """Raise unless these are positive, or `None`, and fit the goal."""
+    for name, value, kind in (
+        ("epochs", epochs, numbers.Integral),
+        ("batch_size", batch_size, numbers.Integral),
+        ("time_limit", time_limit, numbers.Real),
+    ):
+        if value is None:
+            continue
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(
+                f"Expected `{name}` to be {NUMBERS[kind]}. Received: {name}={value!r} "
+                f"of type {type(value)}"
+            )
+        if not value > 0:
+            raise ValueError(
+                f"Expected `{name}` to be positive. Received: {name}={value}"
+            )
+    if epochs == 1:
+        raise ValueError(
+            "Expected at least 2 `epochs`, of ADMM and of retraining. Received: "
+            "epochs=1"
+        )
+    if time_limit is not None and not goal.is_searched:
+        raise ValueError(
+            "Expected `time_limit` with `max_drop`, whose search it ends. Received: "
+            f"time_limit={time_limit}, {goal}"
+        )
