@@ -46,6 +46,10 @@ def world(tmp_path_factory):
     np.savez(folder / "nan.npz", x=np.where(x > 2, np.nan, x), y=y)
     np.savez(folder / "narrow.npz", x=x[:, :3], y=y)
     np.savez(folder / "other.npz", a=x, b=y)
+    np.savez(folder / "far_test.npz", x=x, y=y, x_test=x, y_test=y + 1)
+    np.savez(folder / "far_val.npz", x=x, y=y, x_val=x, y_val=y - 1)
+    np.savez(folder / "few.npz", x=x[:4], y=y[:4])
+    (folder / "text.npz").write_text("no archive")
     np.savez(folder / "odd.npz", x=x, y=y[1:])
     np.save(folder / "x.npy", x)
     np.save(folder / "y.npy", y)
@@ -296,6 +300,67 @@ BAD = {
         "--output",
         "can be written",
     ),
+    "compress, onto itself": (
+        ["compress", "model.keras", "data.npz", "--output=.", "--overwrite"],
+        "--output",
+        "another folder than that of MODEL",
+    ),
+    "compress, over what no run wrote": (
+        ["compress", "model.keras", "data.npz", "--output=done", "--overwrite"],
+        "--output",
+        "which no run has written",
+    ),
+    "compress, labels of a test": (
+        ["compress", "model.keras", "far_test.npz"],
+        "DATA",
+        "from 0 to 2 as labels in the test part of DATA",
+    ),
+    "compress, labels of validation": (
+        ["compress", "model.keras", "far_val.npz", "--dry_run"],
+        "DATA",
+        "from 0 to 2 as labels in the validation part of DATA",
+    ),
+    "compress, dry, few rows": (
+        ["compress", "model.keras", "few.npz", "--dry_run"],
+        "--validation_data",
+        "enough rows",
+    ),
+    "compress, dry, one epoch": (
+        ["compress", "model.keras", "data.npz", "--dry_run", "--epochs=1"],
+        "--epochs",
+        "at least 2",
+    ),
+    "compress, dry, structure": (
+        ["compress", "model.keras", "data.npz", "--dry_run", "--speed=2"]
+        + ["--structure=weights"],
+        "--structure",
+        "'channels' with speed=2",
+    ),
+    "compress, below one": (
+        ["compress", "model.keras", "data.npz", "--ratio=0.5"],
+        "--ratio",
+        "Expected number >= 1",
+    ),
+    "prune, infinite": (
+        ["prune", "model.keras", "data.npz", "--ratio=inf"],
+        "--ratio",
+        "a finite number",
+    ),
+    "prune, no scale": (
+        ["prune", "model.keras", "data.npz", "--scale=nan"],
+        "--scale",
+        "a finite number",
+    ),
+    "prune, no rho": (
+        ["prune", "model.keras", "data.npz", "--rho=much"],
+        "--rho",
+        "auto, or a number",
+    ),
+    "prune, no archive": (
+        ["prune", "model.keras", "text.npz"],
+        "DATA",
+        "Received: text.npz",
+    ),
     "compress, two goals": (
         ["compress", "model.keras", "data.npz", "--ratio=2", "--bytes=9"],
         "--bytes",
@@ -503,7 +568,8 @@ def test_compressed(words, total, here, tmp_path, capsys):
     out = tmp_path / "out"
     out.mkdir()
     if "--overwrite" in words:
-        (out / "result.json").write_text("{}")
+        record = {"files": {"pruned": str(out / "pruned_of_old.tflite")}}
+        (out / "result.json").write_text(json.dumps(record))
         (out / "pruned_of_old.tflite").write_text("old")
         (out / "notes.txt").write_text("mine")
     words = ["compress", *words, f"--output={out}", "--ratio=2", "--epochs=2"]
@@ -529,6 +595,33 @@ def weights(archive):
     return found
 
 
+@pytest.mark.parametrize("words", [["--epochs=1"], ["--ratio=2", "--time_limit=3"]])
+def test_overwriting_with_bad_input_loses_nothing(words, here, tmp_path, capsys):
+    record = {"files": {"pruned": "pruned.tflite"}}
+    (tmp_path / "result.json").write_text(json.dumps(record))
+    for name in ("model.keras", "report.html", "pruned.tflite", "mine.tflite"):
+        (tmp_path / name).write_text(name)
+    before = state(tmp_path)
+    words = ["compress", "model.keras", "data.npz", "--overwrite", *words]
+    assert main([*words, f"--output={tmp_path}"]) == 2
+    assert "a run that is done" not in capsys.readouterr().err
+    assert state(tmp_path) == before
+
+
+def test_a_backup_is_of_what_the_files_hold(tmp_path):
+    from tf_admm_cli import training
+
+    path = tmp_path / "data.npz"
+    path.write_bytes(b"one")
+    first = training.contents(path)
+    assert training.contents(path) == first
+    path.write_bytes(b"two")
+    assert training.contents(path) != first
+    folder = training.contents(tmp_path)
+    (tmp_path / "more.png").write_bytes(b"image")
+    assert training.contents(tmp_path) != folder
+
+
 @pytest.mark.slow
 def test_reported(here, tmp_path, capsys):
     page = tmp_path / "page.html"
@@ -540,7 +633,7 @@ def test_reported(here, tmp_path, capsys):
 
 
 STOPPED = {
-    "compress": (["--max_drop=1", "--epochs=10"], "out", "out/.run/state.json"),
+    "compress": (["--max_drop=1", "--epochs=10"], "out", "out/.run/stage_1"),
     "prune": (
         ["--admm_epochs=300"],
         "pruned.keras",

@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 
 import tf_admm
 from tf_admm.compression import batches
+from tf_admm.compression import copies
 from tf_admm.compression import families
 from tf_admm.compression import progress
+from tf_admm.compression import runs
 from tf_admm.compression import search
 from tf_admm.compression.stages import times
 from tf_admm.structure import copying
@@ -152,6 +154,96 @@ def test_channels_leave_half_of_the_time_to_the_weights():
     assert [bar.has_time(share) for share in shares] == [False, True]
     bar.took(4.0)
     assert not bar.has_time()
+
+
+# A run as a folder.
+
+
+def test_a_run_goes_on_as_itself_only(tmp_path):
+    first = runs.Run(tmp_path, "first")
+    first.begin()
+    (tmp_path / ".run" / "stage_0").mkdir()
+    assert runs.Run(tmp_path, "first").stages == []
+    with pytest.raises(ValueError, match="something else. Give `overwrite=True`"):
+        runs.Run(tmp_path, "second")
+    second = runs.Run(tmp_path, "second", overwrite=True)
+    second.begin()
+    assert not (tmp_path / ".run" / "stage_0").exists()
+    with pytest.raises(ValueError, match="something else"):
+        runs.Run(tmp_path, "first")
+
+
+def test_a_run_removes_the_files_of_the_run_before_only(tmp_path):
+    for name in ("model.keras", "report.html", "old.tflite", "both.tflite", "my.txt"):
+        (tmp_path / name).write_text("before")
+    old = {"files": {"a": str(tmp_path / "old.tflite"), "b": "/else/both.tflite"}}
+    (tmp_path / "result.json").write_text(json.dumps(old))
+    with pytest.raises(ValueError, match="`overwrite=True`.*a run that is done"):
+        runs.check(tmp_path)
+    runs.check(tmp_path, overwrite=True)
+    run = runs.Run(tmp_path, "new", overwrite=True)
+    run.begin()
+    assert json.loads((tmp_path / "result.json").read_text()) == old
+    run.finish({"files": {"b": str(tmp_path / "both.tflite")}})
+    left = ["both.tflite", "model.keras", "my.txt", "report.html", "result.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "3", "no json", '{"files": [1]}'])
+def test_what_no_run_wrote_is_not_replaced(tmp_path, text):
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(ValueError, match="which no run has written"):
+        runs.check(tmp_path, overwrite=True)
+    assert (tmp_path / "result.json").read_text() == text
+
+
+def test_a_fingerprint_is_of_everything():
+    model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
+    rows = X[:40], LABELS[:40]
+
+    def key(data=rows, validation=rows, test=None, model=model, **options):
+        return runs.fingerprint(
+            model, batches.of(data, validation, test, 8, 0), **options
+        )
+
+    texts = np.array(["a", "b"] * 20, dtype=object)
+    other = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
+    keys = [
+        key(),
+        key(data=(X[:40], LABELS[1:41])),
+        key(data=(X[1:41], LABELS[:40])),
+        key(validation=(X[:40], LABELS[1:41])),
+        key(test=rows),
+        key(data=(texts, LABELS[:40])),
+        key(data=(texts[::-1], LABELS[:40])),
+        key(model=other),
+        key(mode="min"),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert keys[0] == key() and keys[5] == key(data=(texts.copy(), LABELS[:40]))
+
+
+def half(y, outputs):
+    """A function that Keras can't find by its name."""
+    return keras.ops.mean(outputs) / 2
+
+
+OF_ONES_OWN = [half, lambda y, outputs: half(y, outputs)]
+
+
+@pytest.mark.parametrize("metric", ["accuracy", *OF_ONES_OWN])
+def test_a_file_is_compiled_if_keras_alone_can_load_it(tmp_path, metric):
+    model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.3), loss, metrics=[metric])
+    copies.save(model, tmp_path / "a.keras", copies.compiled(model))
+    loaded = keras.saving.load_model(tmp_path / "a.keras")
+    np.testing.assert_array_equal(loaded(X[:4]), model(X[:4]))
+    assert loaded.compiled == (metric == "accuracy")
+    if loaded.compiled:
+        assert float(loaded.optimizer.learning_rate) == pytest.approx(0.3)
+        found = (m.evaluate(X, LABELS, verbose=0) for m in (model, loaded))
+        np.testing.assert_allclose(*found, rtol=1e-5)
 
 
 # What comes out.

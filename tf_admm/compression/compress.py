@@ -7,6 +7,7 @@ import keras
 
 from tf_admm.compression import batches
 from tf_admm.compression import checks
+from tf_admm.compression import copies
 from tf_admm.compression import families
 from tf_admm.compression import goals
 from tf_admm.compression import measuring
@@ -137,7 +138,7 @@ def compress(
     objective = Objective(dense, given.validation, metric, mode)
     options = {"goal": goal, "structure": structure, "epochs": epochs}
     options |= {"metric": metric, "mode": mode, "batch_size": batch_size, "seed": seed}
-    options["compiled"] = compiled = model.get_compile_config()
+    options["compiled"] = compiled = copies.compiled(model)
     key = runs.fingerprint(model, given, **options)
     run = runs.Run(output, key, overwrite, compiled)
     if run.stages:
