@@ -14,6 +14,7 @@ import tf_admm
 from tf_admm.export import to_tflite
 from tf_admm.export.tflite.signature import Signature
 from tf_admm.reporting import given
+from tf_admm.reporting import judging
 from tf_admm.reporting import variants
 from tf_admm.reporting.judging import accuracy
 from tf_admm.reporting.running import Runner
@@ -336,3 +337,23 @@ def test_sizes_must_be_known(build):
 def test_accuracy_by_hand():
     scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
     assert accuracy(np.array([[1], [1], [1]]), scores) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("kind", ["dict", "list"])
+@pytest.mark.parametrize("order", [("cls", "bright"), ("bright", "cls")])
+def test_the_first_metric_of_outputs_is_that_of_compile(kind, order):
+    inputs = keras.Input((4,))
+    heads = {
+        "cls": keras.layers.Dense(3, name="cls")(inputs),
+        "bright": keras.layers.Dense(1, name="bright")(inputs),
+    }
+    outputs = heads if kind == "dict" else list(heads.values())
+    model = keras.Model(inputs, outputs)
+    losses = {"cls": "sparse_categorical_crossentropy", "bright": "mse"}
+    metrics = {"cls": ["accuracy"], "bright": ["mae"]}
+    model.compile("sgd", losses, metrics={name: metrics[name] for name in order})
+    y = {"cls": np.zeros(8, int), "bright": np.zeros(8)}
+    y = y if kind == "dict" else list(y.values())
+    logs = model.evaluate(np.ones((8, 4)), y, verbose=0, return_dict=True)
+    name, value = judging.first(model, logs)
+    assert name == f"{order[0]}_{metrics[order[0]][0]}" and value == logs[name]

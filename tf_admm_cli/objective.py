@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from tf_admm.reporting import judging
 from tf_admm_cli import problems
 from tf_admm_cli.data import first
 from tf_admm_cli.data import given as arguments
@@ -205,11 +206,9 @@ def evaluated(model, part):
     return {name: float(value) for name, value in found.items()}
 
 
-def headline(metrics, metric=None):
+def headline(model, metrics, metric=None):
     """The name and the value of the metric that counts."""
-    names = [name for name in metrics if name != "loss"] or ["loss"]
-    name = metric or names[0]
-    return name, metrics[name]
+    return (metric, metrics[metric]) if metric else judging.first(model, metrics)
 
 
 def title(loss):

@@ -29,9 +29,9 @@ def pruned(given, opened):
     admm = _wrapped(model, given)
     backup = Backup(given)
     before = objective.evaluated(model, validation)
-    name, dense = objective.headline(before, given.metric)
+    name, dense = objective.headline(model, before, given.metric)
     _fit(admm, train, validation, given, name, backup)
-    _, value = objective.headline(objective.evaluated(model, validation), name)
+    value = objective.evaluated(model, validation)[name]
     size = tf_admm.save_compressed(model, given.output)
     backup.remove()
     summary = tf_admm.summary(model, verbose=0)

@@ -136,6 +136,11 @@ def compress(
     dense = copied(model)
     trainer.compile(dense)
     objective = Objective(dense, given.validation, metric, mode)
+    if objective.others:
+        bar.tell(
+            f"Judged by {objective.name} alone. Another would be, by `metric`: "
+            f"{', '.join(objective.others)}."
+        )
     options = {"goal": goal, "structure": structure, "epochs": epochs}
     options |= {"metric": metric, "mode": mode, "batch_size": batch_size, "seed": seed}
     options["compiled"] = compiled = copies.compiled(model)

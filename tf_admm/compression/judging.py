@@ -19,6 +19,7 @@ class Objective:
         name: of the metric.
         better: `"min"` or `"max"`.
         dense: its value for the dense model.
+        others: names of the other metrics of outputs, which nothing is judged by.
 
     Raises:
         ValueError: if Keras can't evaluate the model, or there is no such metric, or
@@ -52,6 +53,7 @@ class Objective:
                 f"which of the metric '{self.name}' is better. Received: mode={mode!r}"
             )
         self.dense = self._finite(logs)
+        self.others = [n for n in logs if n != self.name and not n.endswith("loss")]
 
     def _finite(self, logs):
         value = float(logs[self.name])

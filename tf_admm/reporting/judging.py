@@ -210,9 +210,21 @@ def _compiled(model, metric):
 def first(model, logs):
     """The first metric in the order of `compile`, or else the loss."""
     trackers = {metric.name for metric in model.metrics}
-    order = [*model.get_metrics_result(), *logs]
+    # Keras has them by its own order of outputs in a dict.
+    outputs = _named_outputs(model)
+    order = [n for output in outputs for n in logs if n.startswith(f"{output}_")]
+    order = [n for n in order if not n.endswith("_loss")]
+    order += [*model.get_metrics_result(), *logs]
     name = next((n for n in order if n in logs and n not in trackers), "loss")
     return name, logs[name]
+
+
+def _named_outputs(model):
+    """The names of outputs that metrics were compiled for, in that order."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        metrics = (model.get_compile_config() or {}).get("metrics")
+    return list(metrics) if isinstance(metrics, dict) else []
 
 
 def accuracy(labels, scores):
