@@ -117,12 +117,6 @@ def of(data, validation, test, batch_size, seed):
 
 
 def _of_dataset(data, validation, test, batch_size):
-    if batch_size is not None or validation is None:
-        raise ValueError(
-            "Expected `validation_data`, and no `batch_size`, with a dataset of "
-            f"batches. Received: data of type {type(data)}, validation_data of type "
-            f"{type(validation)}, batch_size={batch_size}"
-        )
     try:
         steps, first = len(data), next(iter(data))
     except TypeError as error:
@@ -131,6 +125,12 @@ def _of_dataset(data, validation, test, batch_size):
             "batches whose length is known (`tf.data.experimental.assert_cardinality` "
             f"says it). Received: data of type {type(data)}: {error}"
         ) from error
+    if batch_size is not None or validation is None:
+        raise ValueError(
+            "Expected `validation_data`, and no `batch_size`, with a dataset of "
+            f"batches. Received: data of type {type(data)}, validation_data of type "
+            f"{type(validation)}, batch_size={batch_size}"
+        )
     samples = keras.tree.map_structure(lambda x: np.array(x)[:REPRESENTATIVE], first[0])
     arrays = [part for part in (validation, test) if isinstance(part, tuple)]
     return Data(

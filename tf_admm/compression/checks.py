@@ -42,6 +42,14 @@ def check_model(model):
         )
 
 
+def check_seed(seed):
+    """Raise unless it is an integer, not negative."""
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(
+            f"Expected `seed` to be an integer of 0 or more. Received: seed={seed!r}"
+        )
+
+
 def check_numbers(goal, epochs, batch_size, time_limit):
     """Raise unless these are positive, or `None`, and fit the goal."""
     for name, value, kind in (

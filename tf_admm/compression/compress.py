@@ -122,6 +122,7 @@ def compress(
     chosen = STRUCTURES[checks.structure(structure, goal)]
     checks.check_model(model)
     checks.check_numbers(goal, epochs, batch_size, time_limit)
+    checks.check_seed(seed)
     if output is not None:
         runs.check(output, overwrite)
         page.check_libraries()

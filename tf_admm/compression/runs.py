@@ -164,6 +164,11 @@ def check(folder, overwrite=False):
         TypeError: if it is no path.
         ValueError: if it can't be written, or holds a finished run.
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise TypeError(
+            f"Expected `output` to be a path. Received: output={folder!r} of type "
+            f"{type(folder)}"
+        )
     done = os.path.join(folder, DONE)
     if os.path.exists(done):
         _check_done(done, overwrite)

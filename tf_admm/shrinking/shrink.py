@@ -11,6 +11,7 @@ from tf_admm.printing import Printed
 from tf_admm.printing import shown
 from tf_admm.shrinking import graph
 from tf_admm.shrinking.rebuilding import rebuilt
+from tf_admm.structure import checks
 from tf_admm.structure import kernels
 from tf_admm.structure.channels import Channels
 from tf_admm.structure.precision import float32_compute
@@ -102,6 +103,7 @@ def shrink(
     >>> small.layers[0].units
     2
     """
+    checks.check_built(model)
     traced = trace(model)
     with float32_compute(model):
         found = graph.Graph(Channels(traced))

@@ -99,7 +99,7 @@ def symbolic_inputs(model):
         raise ValueError(
             "Expected a built functional or sequential model, in which all that "
             f"happens between layers is known. Received: the model '{model.name}' of "
-            f"type {type(model).__name__}"
+            f"type {type(model).__name__}. Of an `ADMMModel`, give its `.model`."
         )
     # A `Sequential` that was never called has `inputs`, but no `input`.
     structure = model.inputs[0] if len(model.inputs) == 1 else model.input

@@ -50,7 +50,8 @@ def predict(model, signature, flat):
         raise ValueError(
             f"Expected the outputs of model {model.name!r} on the samples to "
             "be finite. Received: NaN or infinity. If random inputs are not "
-            "for this model, give `samples`."
+            "for this model, give `samples`; with dtype='int8' they are the first of "
+            "`representative`."
         )
     return outputs
 

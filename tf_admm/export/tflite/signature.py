@@ -143,7 +143,8 @@ def _structure(model, samples):
         raise ValueError(
             f"Expected model {model.name!r} to be called on one structure of "
             "inputs whose shapes are known. Received: a subclassed model built "
-            f"from {config}. Give `samples`, or wrap it in a functional model."
+            f"from {config}. Give `samples`, or wrap it in a functional model; of an "
+            "`ADMMModel`, give its `.model`."
         )
     return keras.tree.map_shape_structure(_float_input, config["input_shape"])
 
