@@ -608,6 +608,15 @@ def test_overwriting_with_bad_input_loses_nothing(words, here, tmp_path, capsys)
     assert state(tmp_path) == before
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = f"{TF_ADMM} compress --help"
+    with subprocess.Popen(
+        command.split(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
 def test_a_backup_is_of_what_the_files_hold(tmp_path):
     from tf_admm_cli import training
 

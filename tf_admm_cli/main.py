@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import importlib
 import json
+import os
 import sys
 
 from tf_admm_cli.commands import SUMMARIES
@@ -27,7 +28,14 @@ nothing was done; 130 stopped by Ctrl-C."""
 
 def run():
     """The installed command."""
-    sys.exit(main(sys.argv[1:], redirect=True))
+    try:
+        code = main(sys.argv[1:], redirect=True)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read it has seen enough, such as `head`; nothing more can be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILED
+    sys.exit(code)
 
 
 def main(argv, redirect=False):

@@ -106,7 +106,8 @@ def structure(values, names, default):
         "structure",
         default,
         names,
-        "What is left out: single weights, whole channels, or both.",
+        "What is left out: single weights or whole channels"
+        f"{', or one after the other' if 'both' in names else ''}.",
         flag_values=values,
     )
 

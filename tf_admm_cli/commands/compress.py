@@ -16,7 +16,11 @@ from tf_admm_cli import runs
 
 ARGUMENTS = ("MODEL", "DATA", "[LABELS]")
 GOALS = {
-    "max_drop": (0, "How much worse the metric may be. The goal if none is given."),
+    "max_drop": (
+        0,
+        "How much worse the metric may be: of accuracy and the like the difference, of "
+        "a loss or an error its share. 0.005 if no goal is given.",
+    ),
     "ratio": (1, "Weights of the kernels over those kept."),
     "bytes": (1, "Bytes of the file."),
     "macs": (0, "Multiplications of one sample; their share if at most 1."),
@@ -54,7 +58,8 @@ def define(values):
     for name, text in (
         (
             "validation_data",
-            "Data to judge by; by default the part of DATA, or a tenth.",
+            "Data to judge by, the test part if the file has one; by default the part "
+            "of DATA, or a tenth of it, which flatters a model that was trained on it.",
         ),
         (
             "test_data",
