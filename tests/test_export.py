@@ -11,6 +11,7 @@ import pytest
 
 from tf_admm.export import inspect
 from tf_admm.export import to_tflite
+from tf_admm.export.tflite import conversion
 from tf_admm.export.tflite import writing
 from tf_admm.export.tflite.signature import Signature
 
@@ -307,6 +308,24 @@ def test_lenet_at_the_papers_sparsity(tmp_path):
     assert report.dense_gzip_bytes == dense.gzip_bytes
     for value in (report.path, f"{report.bytes:,}", f"{report.ratio:.2f}"):
         assert value in str(report)
+
+
+@pytest.mark.parametrize("kind", ["recurrent", "of the others", "of no row"])
+def test_outputs_of_single_rows(kind):
+    """Whether all rows are computed at once or not."""
+    inputs = keras.Input((5, 3))
+    outputs = {
+        "recurrent": lambda: L.Dense(2)(L.GRU(4)(inputs)),
+        "of the others": lambda: inputs - keras.ops.mean(inputs, axis=0),
+        "of no row": lambda: keras.ops.sum(inputs, axis=(0, 1)),
+    }[kind]()
+    model = keras.Model(inputs, outputs)
+    x = np.random.default_rng(0).normal(size=(6, 5, 3)).astype("float32")
+    found, _ = conversion.cases(model, Signature(model), [x], 1)
+    assert len(found) == len(x)
+    for row, ((given,), (y,)) in zip(x, found):
+        np.testing.assert_array_equal(given, row[None])
+        np.testing.assert_allclose(y, model(row[None]), atol=1e-5)
 
 
 def test_batch_sizes(tmp_path):
