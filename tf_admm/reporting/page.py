@@ -118,8 +118,8 @@ def _files(report):
     heads = ("name", "bytes", "gzip", "macs", "left", "ms", "faster", "metric")
     chosen = report.choice()
     return [
-        (dict(zip(heads, report.cells(variant))), variant is chosen)
-        for variant in report.variants
+        (dict(zip(heads, row)), variant is chosen)
+        for variant, row in zip(report.variants, report.rows())
     ]
 
 
@@ -128,15 +128,17 @@ def _frontier(report, points, unit, bound):
     if not points:
         return None
     best = scatter.smallest(points)
+    ordered = sorted(points, key=lambda point: point.size)
+    values = words.values([point.metric for point in ordered], report.metric)
     rows = [
         (
             point.name,
-            f"{100 * point.size:.3g} %",
-            words.value(point.metric, report.metric),
+            words.share(point.size),
+            value,
             words.answer(point.meets, point.why),
             point is best,
         )
-        for point in sorted(points, key=lambda point: point.size)
+        for point, value in zip(ordered, values)
     ]
     picture = scatter.picture(points, unit, report.metric, bound)
     return {"picture": picture, "rows": rows, "unit": unit}

@@ -88,5 +88,5 @@ def _title(points, unit, metric, bound):
         return text + "None is good enough."
     return text + (
         f"The smallest that is good enough, {best.name}, has "
-        f"{100 * best.size:.3g} % of {unit} and {words.value(best.metric, metric)}."
+        f"{words.share(best.size)} of {unit} and {words.value(best.metric, metric)}."
     )
