@@ -6,8 +6,9 @@ import tempfile
 
 from tf_admm import files
 from tf_admm.compression import copies
+from tf_admm.compression import families
 from tf_admm.compression.report import CompressionReport
-from tf_admm.compression.stages import times
+from tf_admm.compression.stages import aim
 from tf_admm.export.tflite.signature import Signature
 from tf_admm.reporting import DeploymentReport
 from tf_admm.reporting import page
@@ -50,7 +51,7 @@ def made(dense, model, data, objective, goal, family, run, bar):
         metric=objective.name,
         dense=objective.dense,
         noun=family.noun,
-        share=_share(run.stages, family, model),
+        left=_left(dense, model, data),
         stages=[
             {key: value for key, value in stage.items() if key != "history"}
             for stage in run.stages
@@ -65,10 +66,12 @@ def made(dense, model, data, objective, goal, family, run, bar):
     return report
 
 
-def _share(stages, family, model):
-    """What is left of what the last family prunes."""
-    found = [s["share"] for s in stages if s["meets"] and s["noun"] == family.noun]
-    return min(found, default=family.left(model))
+def _left(dense, model, data):
+    """The shares that the result has of all weights and multiplications, measured."""
+    signature = Signature(dense)
+    samples = signature.pack(signature.match(data.samples))
+    found = [families.Channels(dense, samples), families.Weights(dense, samples)]
+    return {each.noun: each.left(model) for each in found if each.total}
 
 
 def _deployment(dense, model, data, objective, goal, folder):
@@ -135,7 +138,7 @@ def _write(report, model, run, objective, goal, family):
     copies.save(model, os.path.join(run.folder, "model.keras"))
     points = [Point("dense", 1.0, objective.dense, True)]
     points += [
-        Point(times(s["left"]), s["left"], s["metric"], s["meets"], s["why"])
+        Point(aim(s), s["left"], s["metric"], s["meets"], s["why"])
         for s in run.stages
         if s["metric"] is not None
     ]

@@ -59,7 +59,7 @@ def write(
     report,
     history=None,
     frontier=None,
-    frontier_unit="weights kept",
+    frontier_unit="weights left",
     bound=None,
     headline=None,
 ):
