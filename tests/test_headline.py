@@ -14,6 +14,8 @@ from pages import Y
 from pages import reported
 from pages import small
 
+import tf_admm
+from tf_admm.compression.report import ASIDE
 from tf_admm.reporting import direction
 from tf_admm.reporting.judging import Judge
 
@@ -118,6 +120,60 @@ def test_headlines(name):
     assert report.headline == text
     printed = " ".join(repr(report).split())
     assert f"* {text}" in printed and f"{report.choice().name} * " in printed
+
+
+STAGE = {"noun": "weights", "share": 0.25, "why": "", "left": 0.9, "minutes": 0.1}
+NOTHING = "Nothing was pruned (max_drop=0.01): no smaller network "
+#: Stages, whether data were set aside, and the words before "Ship".
+COMPRESSED = {
+    "counted, not aimed at": (
+        [STAGE | {"metric": 0.5, "meets": True}],
+        True,
+        "10 % fewer weights (max_drop=0.01).",
+    ),
+    "data of their own": (
+        2 * [STAGE | {"metric": 0.6, "meets": False}],
+        False,
+        f"{NOTHING}is good enough (2 tried). The file is the dense network's, as int8.",
+    ),
+    "data set aside": (
+        [STAGE | {"metric": 0.6, "meets": False}],
+        True,
+        f"{NOTHING}is good enough (1 tried). {ASIDE} The file is the dense "
+        "network's, as int8.",
+    ),
+    "none can be made": (
+        [STAGE | {"metric": None, "meets": False}],
+        True,
+        f"{NOTHING}could be made. The file is the dense network's, as int8.",
+    ),
+    "no time": (
+        [],
+        True,
+        f"{NOTHING}was tried. The file is the dense network's, as int8.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+def test_headlines_of_compress(name):
+    stages, is_aside, text = COMPRESSED[name]
+    deployment = reported(small(), dataclasses.replace(INT8, name="dense int8"))
+    left = {"weights": 0.9, "multiplications": 1.0}
+    report = tf_admm.CompressionReport(
+        "max_drop=0.01", "mae", 0.5, "weights", left, stages, deployment, {}, None, 1.0,
+        is_aside,
+    )  # fmt: skip
+    assert report.headline == f"{text} {deployment.headline}"
+    assert "Ship 'dense int8'" in report.headline
+    assert text in " ".join(repr(report).split())
+
+
+def test_what_is_there_to_compare_with_is_not_shipped():
+    beside = dataclasses.replace(INT8, name="dense int8", is_candidate=False)
+    assert reported(small(), beside, SPARSE).choice() is SPARSE
+    report = reported(small(), beside, dataclasses.replace(SPARSE, bytes=1000))
+    assert "No other file is smaller." in report.headline
 
 
 def test_which_way_of_the_metric_is_better():

@@ -67,6 +67,7 @@ class Data:
         steps: int, batches of an epoch.
         validation, test: what `evaluate` takes; `test` may be `None`.
         samples: inputs of some rows, in the structure of the model's.
+        is_aside: whether `validation` was set aside from what was given to train on.
     """
 
     train: Any
@@ -74,6 +75,7 @@ class Data:
     validation: Any
     test: Any
     samples: Any
+    is_aside: bool = False
 
 
 def of(data, validation, test, batch_size, seed):
@@ -92,8 +94,8 @@ def of(data, validation, test, batch_size, seed):
     """
     if not isinstance(data, tuple | list | dict | np.ndarray):
         return _of_dataset(data, validation, test, batch_size)
-    data = _arrays("data", data)
-    if validation is None:
+    data, is_aside = _arrays("data", data), validation is None
+    if is_aside:
         data, validation = _divided(data, seed)
     else:
         validation = _arrays("validation_data", validation)
@@ -110,6 +112,7 @@ def of(data, validation, test, batch_size, seed):
         validation=validation,
         test=test if test is None else _arrays("test_data", test),
         samples=first,
+        is_aside=is_aside,
     )
 
 

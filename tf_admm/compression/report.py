@@ -12,6 +12,13 @@ from tf_admm.reporting import DeploymentReport
 from tf_admm.reporting import words
 from tf_admm.reporting.variants import Variant
 
+#: What may help where nothing that was tried is good enough.
+ASIDE = (
+    "They were judged by a tenth of the training data, on which the dense network is "
+    "at its best: validation data of its own (`validation_data`, `--validation_data`) "
+    "may allow more."
+)
+
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class CompressionReport(Printed):
@@ -28,9 +35,11 @@ class CompressionReport(Printed):
             `metric`, `meets`, `why` (not, where the metric is no worse than asked),
             `left` (measured, of all kernels, in the noun of the report), `minutes`.
         deployment: the `DeploymentReport` of the files; the first is the dense model's.
-        files: dict from names of variants to paths; empty without `output`.
+        files: dict from names of variants to paths, of those that may be shipped; empty
+            without `output`.
         test: dict of the metric on the test data, `dense` and `chosen`; or `None`.
         minutes: float, of the whole.
+        is_aside: whether the validation data were set aside from the training data.
     """
 
     goal: str
@@ -43,6 +52,7 @@ class CompressionReport(Printed):
     files: dict
     test: dict | None
     minutes: float
+    is_aside: bool = False
 
     @property
     def share(self) -> float:
@@ -66,7 +76,20 @@ class CompressionReport(Printed):
             f"{words.less(1.0 / self.left[noun], 'fewer', 'more', 'as many')} {noun}"
             for noun in pruned
         ]
-        return f"{' and '.join(gained) or 'Nothing could be pruned'} ({self.goal})."
+        if not gained:
+            return self._nothing()
+        return f"{' and '.join(gained)} ({self.goal})."
+
+    def _nothing(self):
+        """That nothing was pruned, why, and what may help."""
+        tried = [stage for stage in self.stages if stage["metric"] is not None]
+        why = "could be made" if self.stages else "was tried"
+        if tried:
+            why = f"is good enough ({len(tried)} tried)"
+        text = f"Nothing was pruned ({self.goal}): no smaller network {why}."
+        if tried and self.is_aside:
+            text += f" {ASIDE}"
+        return f"{text} The file is the dense network's, as {self.chosen.dtype}."
 
     def _tested(self):
         if self.test is None:

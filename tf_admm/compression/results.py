@@ -39,7 +39,8 @@ def made(dense, model, data, objective, goal, family, run, bar):
     """
     bar.say("making and measuring files")
     with tempfile.TemporaryDirectory() as folder:
-        deployment = _deployment(dense, model, data, objective, goal, folder)
+        prefix = _prefix(dense, model, run.stages)
+        deployment = _deployment(dense, model, data, objective, goal, folder, prefix)
         chosen = deployment.choice()
         test = None
         if data.test is not None:
@@ -60,6 +61,7 @@ def made(dense, model, data, objective, goal, family, run, bar):
         files=written,
         test=test,
         minutes=bar.minutes,
+        is_aside=data.is_aside,
     )
     if run.is_kept:
         _write(report, model, run, objective, goal, family)
@@ -74,20 +76,37 @@ def _left(dense, model, data):
     return {each.noun: each.left(model) for each in found if each.total}
 
 
-def _deployment(dense, model, data, objective, goal, folder):
+def _prefix(dense, model, stages):
+    """What the names of the result's files begin with; nothing of the dense model."""
+    if any(stage["meets"] for stage in stages):
+        return "pruned "
+    return "shrunk " if model.count_params() < dense.count_params() else ""
+
+
+def _plans(dense, model, samples, prefix):
+    """What to write of both: the dense model as float32 first, and as int8."""
+    first = {"dense float32": (dense, {"sparse": False, "samples": samples})}
+    own = variants.plans(model, samples, samples, prefix)
+    if not prefix:
+        own["dense int8"] = own.pop("int8")
+        return own | first
+    options = {"dtype": "int8", "representative": samples, "sparse": False}
+    return first | {"dense int8": (dense, options)} | own
+
+
+def _deployment(dense, model, data, objective, goal, folder, prefix):
     """The files of the dense model and of the result, measured side by side."""
     judge = Judge(dense, data.validation, objective.name, Signature(dense).batch)
     signature = Signature(dense)
     rows = signature.match(data.samples)
     samples = signature.pack(rows)
-    wanted = variants.plans(dense, None, samples)
-    first = next(iter(wanted))
-    wanted = {first: wanted[first]}
-    wanted |= variants.plans(model, samples, samples, "pruned ")
+    wanted = _plans(dense, model, samples, prefix)
     made, failed = variants.written(wanted, folder, samples)
     size = signature.batch or 1
     variants.measure(made, [x[:size] for x in rows], judge)
     found = [variant for variant, _ in made]
+    for variant in found:
+        variant.is_candidate = variant.name != "dense int8" or not prefix
     return DeploymentReport(
         variants=found,
         failed=failed,
@@ -122,11 +141,12 @@ def _tested(dense, data, metric, folder, names):
 
 
 def _kept(folder, deployment, run):
-    """Move the files of the result to the run's folder."""
+    """Copy the files that may be shipped to the run's folder."""
     if not run.is_kept:
         return {}
-    paths = {}
-    for variant in deployment.variants[1:]:
+    paths, (dense, *others) = {}, deployment.variants
+    kept = [dense] if deployment.choice() is dense else []
+    for variant in kept + [other for other in others if other.is_candidate]:
         name = variants.file_name(variant.name)
         paths[variant.name] = os.path.join(run.folder, name)
         with files.replacing(paths[variant.name]) as temporary:
@@ -152,6 +172,7 @@ def _write(report, model, run, objective, goal, family):
         frontier_unit=family.unit,
         bound=objective.bound(goal.value) if goal.is_searched else None,
         headline=report.headline,
+        beside=True,
     )
     run.finish(report.record())
 

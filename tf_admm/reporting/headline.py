@@ -44,7 +44,8 @@ def _why(report):
 
 
 def _why_dense(report):
-    dense, *others = report.variants
+    dense = report.variants[0]
+    others = [other for other in report.variants[1:] if other.is_candidate]
     if not others:
         return "It is the only file that could be made."
     if all(other.bytes >= dense.bytes for other in others):

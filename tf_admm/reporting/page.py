@@ -62,6 +62,7 @@ def write(
     frontier_unit="weights left",
     bound=None,
     headline=None,
+    beside=False,
 ):
     """Write the page, in place of what was there.
 
@@ -75,6 +76,8 @@ def write(
         frontier_unit: what the size of a point is a share of.
         bound: the metric that the points were to meet, or `None`.
         headline: what the page begins with; the report's own by default.
+        beside: whether the files are beside the page; how to write the one to ship is
+            said where they are not.
     """
     text = _template().render(
         model=model.name,
@@ -83,7 +86,7 @@ def write(
         chosen=report.choice(),
         files=_files(report),
         turns=variants.TURNS,
-        recipe=variants.recipe(report.choice()),
+        recipe=None if beside else variants.recipe(report.choice()),
         file=variants.file_name(report.choice().name),
         cards=cards.cards(report),
         frontier=_frontier(report, frontier, frontier_unit, bound),
