@@ -166,7 +166,11 @@ def test_headlines_of_compress(name):
     )  # fmt: skip
     assert report.headline == f"{text} {deployment.headline}"
     assert "Ship 'dense int8'" in report.headline
-    assert text in " ".join(repr(report).split())
+    printed = " ".join(repr(report).split())
+    assert text in printed
+    # Aimed at, and counted.
+    assert printed.count("weights: 4x fewer ") == len(stages)
+    assert ("90.00 %" in printed) == any(stage["metric"] for stage in stages)
 
 
 def test_what_is_there_to_compare_with_is_not_shipped():

@@ -88,6 +88,10 @@ def test_the_page_of_a_regression(regression, tmp_path):
     assert "mae" in found.data and "+0.4 %" in found.data
     assert any("0.5000 \u2192 0.5020; less is better" in text for text in found.data)
     assert report.headline in found.data
+    # 80 multiplications, 40 of them by weights that are left.
+    heads = ["multiplications", "by weights not zero"]
+    assert found.data[found.data.index("times faster") + 1 :][:2] == heads
+    assert found.data.count("40") >= 3
     assert found.headings == [
         "The files",
         "Where bytes and multiplications went",

@@ -15,8 +15,7 @@ from tf_admm.reporting.variants import Variant
 #: What may help where nothing that was tried is good enough.
 ASIDE = (
     "They were judged by a tenth of the training data, on which the dense network is "
-    "at its best: validation data of its own (`validation_data`, `--validation_data`) "
-    "may allow more."
+    "at its best: data of their own (validation_data) may allow more."
 )
 
 

@@ -22,7 +22,9 @@ def picture(points, unit, metric, bound):
         for label, some in _by_label(points).items():
             _dots(axes, some, label)
         _axes(axes, points, unit, metric)
-        figure.legend(loc="outside lower left", ncols=2)
+        # Two reasons side by side would run out of the picture.
+        columns = 1 if any(point.why for point in points) else 2
+        figure.legend(loc="outside lower left", ncols=columns)
         return svg.picture(figure, _title(points, unit, metric, bound))
 
 
