@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import os
+import re
 import sys
 
 import keras
@@ -29,6 +30,7 @@ from tf_admm.reporting import curves
 from tf_admm.reporting import history
 from tf_admm.reporting import masks
 from tf_admm.reporting import page
+from tf_admm.reporting import words
 from tf_admm.reporting.frontier import Point
 
 NAME = 'a<b&"c$x$'
@@ -84,8 +86,12 @@ def test_the_page_of_a_regression(regression, tmp_path):
     report, _ = regression
     found = drawn(tmp_path, regression)
     assert "mae" in found.data and "+0.4 %" in found.data
-    assert any("0.5 \u2192 0.502; less is better" in text for text in found.data)
+    assert any("0.5000 \u2192 0.5020; less is better" in text for text in found.data)
     assert report.headline in found.data
+    # 80 multiplications, 40 of them by weights that are left.
+    heads = ["multiplications", "by weights not zero"]
+    assert found.data[found.data.index("times faster") + 1 :][:2] == heads
+    assert found.data.count("40") >= 3
     assert found.headings == [
         "The files",
         "Where bytes and multiplications went",
@@ -121,7 +127,7 @@ def test_histories(kind, histories, regression, tmp_path):
     found = drawn(tmp_path, regression, history=histories[kind])
     assert "How training went" in found.headings
     first, last = histories["dict"]["loss"]
-    text = f"training: {first:.4g} in epoch 1, {last:.4g} in epoch 2."
+    text = f"training: {first:.4f} in epoch 1, {last:.4f} in epoch 2."
     assert f"loss over the epochs. {text}" in found.pictures
     assert not any("retrained" in text for text in found.data)
 
@@ -139,11 +145,11 @@ def test_what_is_not_there_each_epoch(regression, tmp_path):
     """Every other epoch in a dict of lists; "NA" in a CSV."""
     history = {"loss": LOSS, "val_loss": [2.5, 1.75]}
     titles = drawn(tmp_path, regression, history=history).pictures
-    assert any("validation: 2.5 in epoch 2, 1.75 in epoch 4." in t for t in titles)
+    assert any("validation: 2.500 in epoch 2, 1.750 in epoch 4." in t for t in titles)
     path = tmp_path / "history.csv"
     path.write_text("epoch,loss,val_loss,note\n0,3,NA,x\n1,2,2.5,y\n")
     titles = drawn(tmp_path, regression, history=path).pictures
-    assert any("validation: 2.5 in epoch 2, 2.5 in epoch 2." in t for t in titles)
+    assert any("validation: 2.500 in epoch 2, 2.500 in epoch 2." in t for t in titles)
 
 
 def test_the_frontier(regression, tmp_path):
@@ -157,8 +163,52 @@ def test_the_frontier(regression, tmp_path):
     assert found.headings[0] == "How good at each size"
     title = found.pictures[0]
     assert "3 models, asked for 0.32" in title
-    assert "ten, has 10 % of multiplications left and 0.31" in title
-    assert {"dense, 0.3", "good enough", "not good enough"} <= set(found.data)
+    assert "ten, has 10.00 % of multiplications left and 0.3100" in title
+    assert {"dense, 0.3000", "good enough", "not good enough"} <= set(found.data)
+
+
+def test_a_column_has_one_number_of_decimals(regression, tmp_path):
+    """The smallest metric has four digits, the smallest time three; shares have two."""
+    report, model = regression
+    values = zip(report.variants, (33.5, 33.71, 34.1, 320.5), (0.155, 0.0128, 1.0, 22))
+    found = [
+        dataclasses.replace(v, metric=metric, milliseconds=milliseconds)
+        for v, metric, milliseconds in values
+    ]
+    report = dataclasses.replace(report, variants=found)
+    points = [Point("a", 0.5, 33.5, True), Point("b", 1 / 3, 34.1, False)]
+    text = " ".join(drawn(tmp_path, (report, model), frontier=points).data)
+    for metric in ("33.50", "33.71", "34.10", "320.50"):
+        assert f" {metric} " in text and metric in repr(report)
+    for milliseconds in ("0.1550", "0.0128", "1.0000", "22.0000"):
+        assert f" {milliseconds} " in text and milliseconds in repr(report)
+    assert " 50.00 %" in text and " 33.33 %" in text
+
+
+NUMBERS = {
+    "four digits of the smallest": ([0.5, 12.0, None], ["0.5000", "12.0000", "-"]),
+    "large": ([123456.7, 23456.0], ["123457", "23456"]),
+    "seven decimals at the most": ([1e-6, 0.01], ["0.0000010", "0.0100000"]),
+    "all of them tiny": ([1e-6, 2.5e-5], ["1.000e-06", "2.500e-05"]),
+    "nothing to count": ([0.0, float("nan")], ["0.000", "nan"]),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_values_that_stand_together(name):
+    numbers, texts = NUMBERS[name]
+    assert words.values(numbers, "mae") == texts
+
+
+def test_a_title_says_where_its_axis_begins(regression, tmp_path):
+    """The losses are 30 to 33, so that zero is not on the axis."""
+    found = drawn(tmp_path, regression, history={"mae": [33.0, 31.0, 30.0]})
+    (start,) = [
+        re.search(r"axis from ([\d.]+)\)", text)
+        for text in found.data
+        if "axis" in text
+    ]
+    assert 29.0 < float(start[1]) <= 30.0
 
 
 def test_a_frontier_that_nothing_meets(regression, tmp_path):

@@ -12,6 +12,8 @@ from pages import Page
 
 import tf_admm
 from tf_admm import export
+from tf_admm.export.tflite.report import sparse_tensors
+from tf_admm.reporting import variants
 from tf_admm.structure import kernels
 from tf_admm.structure import kinds
 
@@ -90,10 +92,33 @@ def test_files_that_can_not_be_made(capsys):
         [keras.Input((3, 4)), keras.layers.SimpleRNN(4), keras.layers.Dense(3)]
     )
     report = tf_admm.report(model, representative=np.zeros((4, 3, 4)))
-    assert len(report.variants) == 6
-    assert set(report.failed) == {"int8", "shrunk int8"}
+    # No sparse file of so few weights is smaller.
+    dense = ["dense float32", "dense float16"]
+    shrunk = [f"shrunk {name}" for name in dense]
+    assert [v.name for v in report.variants] == dense + shrunk
+    sparse = {"sparse float32", "shrunk sparse float32"}
+    assert set(report.failed) == {"int8", "shrunk int8"} | sparse
     assert "loops" in report.failed["int8"]
     assert "int8:" in capsys.readouterr().out
+
+
+def test_a_file_is_called_what_it_is(tmp_path):
+    """Of a kernel without zeros no sparse file is smaller, of an emptied one it is."""
+    model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(64)])
+    for kept, names in ((1.0, {"dense"}), (0.05, {"dense", "sparse"})):
+        w = np.random.default_rng(0).normal(size=(64, 64))
+        model.layers[0].kernel.assign(
+            w * (np.random.default_rng(1).random(w.shape) < kept)
+        )
+        plans = variants.plans(model, None, None)
+        files, failed = variants.written(plans, tmp_path, None)
+        assert {v.name.split()[0] for v, _ in files} == names
+        assert ("sparse float32" in failed) == (kept == 1.0)
+        for v, _ in files:
+            path = tmp_path / variants.file_name(v.name)
+            assert os.path.getsize(path) == v.bytes
+            stored = sparse_tensors(path.read_bytes())
+            assert bool(stored) == v.name.startswith("sparse")
 
 
 def test_the_page_is_self_contained(made):

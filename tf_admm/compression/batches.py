@@ -68,6 +68,7 @@ class Data:
         validation, test: what `evaluate` takes; `test` may be `None`.
         samples: inputs of some rows, in the structure of the model's.
         arrays: nest of all arrays that were given; of a dataset, of the samples.
+        is_aside: whether `validation` was set aside from what was given to train on.
     """
 
     train: Any
@@ -76,6 +77,7 @@ class Data:
     test: Any
     samples: Any
     arrays: Any
+    is_aside: bool = False
 
 
 def of(data, validation, test, batch_size, seed):
@@ -94,8 +96,8 @@ def of(data, validation, test, batch_size, seed):
     """
     if not isinstance(data, tuple | list | dict | np.ndarray):
         return _of_dataset(data, validation, test, batch_size)
-    data = _arrays("data", data)
-    if validation is None:
+    data, is_aside = _arrays("data", data), validation is None
+    if is_aside:
         data, validation = _divided(data, seed)
     else:
         validation = _arrays("validation_data", validation)
@@ -113,6 +115,7 @@ def of(data, validation, test, batch_size, seed):
         test=test if test is None else _arrays("test_data", test),
         samples=first,
         arrays=(data, validation, test),
+        is_aside=is_aside,
     )
 
 

@@ -30,7 +30,7 @@ class Weights:
         total: what there is of the unit in the dense model.
     """
 
-    noun, unit = "weights", "weights kept"
+    noun, unit = "weights", "weights left"
     factor, fineness, patience, why = 4.0, 1.2, 1.0, ""
 
     def __init__(self, model, samples):

@@ -6,11 +6,17 @@ from rich import box
 from rich.console import Group
 from rich.table import Table
 
-from tf_admm.compression.stages import times
+from tf_admm.compression.stages import aim
 from tf_admm.printing import Printed
 from tf_admm.reporting import DeploymentReport
 from tf_admm.reporting import words
 from tf_admm.reporting.variants import Variant
+
+#: What may help where nothing that was tried is good enough.
+ASIDE = (
+    "They were judged by a tenth of the training data, on which the dense network is "
+    "at its best: data of their own (validation_data) may allow more."
+)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -22,25 +28,35 @@ class CompressionReport(Printed):
         metric: the name of the metric that decided, on the validation data.
         dense: its value for the dense model.
         noun: what was pruned last, `"weights"` or `"multiplications"`.
-        share: how much of them the result has, in (0, 1].
-        stages: list of dicts: `noun`, `share`, `metric`, `meets`, `why` (not, where the
-            metric is no worse than asked), `left`, `minutes`.
+        left: dict of the shares that the result has of the dense model's `weights`, of
+            all kernels, and `multiplications`, measured, in (0, 1].
+        stages: list of dicts: `noun`, `share` (aimed at, where the kernels are pruned),
+            `metric`, `meets`, `why` (not, where the metric is no worse than asked),
+            `left` (measured, of all kernels, in the noun of the report), `minutes`.
         deployment: the `DeploymentReport` of the files; the first is the dense model's.
-        files: dict from names of variants to paths; empty without `output`.
+        files: dict from names of variants to paths, of those that may be shipped; empty
+            without `output`.
         test: dict of the metric on the test data, `dense` and `chosen`; or `None`.
         minutes: float, of the whole.
+        is_aside: whether the validation data were set aside from the training data.
     """
 
     goal: str
     metric: str
     dense: float
     noun: str
-    share: float
+    left: dict
     stages: list
     deployment: DeploymentReport
     files: dict
     test: dict | None
     minutes: float
+    is_aside: bool = False
+
+    @property
+    def share(self) -> float:
+        """How much the result has of what was pruned last, in (0, 1]."""
+        return self.left[self.noun]
 
     @property
     def chosen(self) -> Variant:
@@ -54,21 +70,31 @@ class CompressionReport(Printed):
         return " ".join(part for part in parts if part)
 
     def _gained(self):
-        least = {}
-        for stage in self.stages:
-            if stage["meets"]:
-                least[stage["noun"]] = min(
-                    stage["share"], least.get(stage["noun"], 1.0)
-                )
-        gained = [f"{times(share)} fewer {noun}" for noun, share in least.items()]
-        return f"{' and '.join(gained) or 'Nothing could be pruned'} ({self.goal})."
+        pruned = dict.fromkeys(s["noun"] for s in self.stages if s["meets"])
+        gained = [
+            f"{words.less(1.0 / self.left[noun], 'fewer', 'more', 'as many')} {noun}"
+            for noun in pruned
+        ]
+        if not gained:
+            return self._nothing()
+        return f"{' and '.join(gained)} ({self.goal})."
+
+    def _nothing(self):
+        """That nothing was pruned, why, and what may help."""
+        tried = [stage for stage in self.stages if stage["metric"] is not None]
+        why = "could be made" if self.stages else "was tried"
+        if tried:
+            why = f"is good enough ({len(tried)} tried)"
+        text = f"Nothing was pruned ({self.goal}): no smaller network {why}."
+        if tried and self.is_aside:
+            text += f" {ASIDE}"
+        return f"{text} The file is the dense network's, as {self.chosen.dtype}."
 
     def _tested(self):
         if self.test is None:
             return ""
-        chosen, dense = (
-            words.value(self.test[key], self.metric) for key in ("chosen", "dense")
-        )
+        pair = [self.test["chosen"], self.test["dense"]]
+        chosen, dense = words.values(pair, self.metric)
         return f"On the test data {self.metric} is {chosen} against {dense}."
 
     def record(self) -> dict:
@@ -80,6 +106,7 @@ class CompressionReport(Printed):
             "dense": self.dense,
             "noun": self.noun,
             "share": self.share,
+            "left": self.left,
             "stages": self.stages,
             "chosen": self.chosen.name,
             "variants": [dataclasses.asdict(v) for v in self.deployment.variants],
@@ -95,22 +122,23 @@ class CompressionReport(Printed):
 
     def _stages(self):
         table = Table(
-            "fewer",
-            "",
+            "aimed at",
             title="Tried, on the validation data",
             box=box.SIMPLE_HEAD,
             pad_edge=False,
         )
-        for name in (self.metric, "minutes"):
+        for name in (f"{self.noun} left", self.metric, "minutes"):
             table.add_column(name, justify="right")
         table.add_column("good enough?")
-        table.add_row("dense", "", words.value(self.dense, self.metric), "", "")
-        for stage in self.stages:
-            value = stage["metric"]
+        found = [self.dense, *(stage["metric"] for stage in self.stages)]
+        dense, *values = words.values(found, self.metric)
+        table.add_row("dense", words.share(1.0), dense, "", "")
+        for stage, value in zip(self.stages, values):
+            is_made = stage["metric"] is not None
             table.add_row(
-                times(stage["share"]),
-                stage["noun"],
-                "can't be made" if value is None else words.value(value, self.metric),
+                aim(stage),
+                words.share(stage["left"]) if is_made else "-",
+                value if is_made else "can't be made",
                 f"{stage['minutes']:.1f}",
                 words.answer(stage["meets"], stage["why"]),
             )

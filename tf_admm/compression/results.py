@@ -5,8 +5,9 @@ import shutil
 import tempfile
 
 from tf_admm import files
+from tf_admm.compression import families
 from tf_admm.compression.report import CompressionReport
-from tf_admm.compression.stages import times
+from tf_admm.compression.stages import aim
 from tf_admm.export.tflite.signature import Signature
 from tf_admm.reporting import DeploymentReport
 from tf_admm.reporting import page
@@ -37,7 +38,8 @@ def made(dense, model, data, objective, goal, family, run, bar):
     """
     bar.say("making and measuring files")
     with tempfile.TemporaryDirectory() as folder:
-        deployment = _deployment(dense, model, data, objective, goal, folder)
+        prefix = _prefix(dense, model, run.stages)
+        deployment = _deployment(dense, model, data, objective, goal, folder, prefix)
         chosen = deployment.choice()
         test = None
         if data.test is not None:
@@ -49,7 +51,7 @@ def made(dense, model, data, objective, goal, family, run, bar):
         metric=objective.name,
         dense=objective.dense,
         noun=family.noun,
-        share=_share(run.stages, family, model),
+        left=_left(dense, model, data),
         stages=[
             {key: value for key, value in stage.items() if key != "history"}
             for stage in run.stages
@@ -58,32 +60,52 @@ def made(dense, model, data, objective, goal, family, run, bar):
         files=written,
         test=test,
         minutes=run.minutes + bar.minutes,
+        is_aside=data.is_aside,
     )
     if run.is_kept:
         _write(report, model, run, objective, goal, family)
     return report
 
 
-def _share(stages, family, model):
-    """What is left of what the last family prunes."""
-    found = [s["share"] for s in stages if s["meets"] and s["noun"] == family.noun]
-    return min(found, default=family.left(model))
+def _left(dense, model, data):
+    """The shares that the result has of all weights and multiplications, measured."""
+    signature = Signature(dense)
+    samples = signature.pack(signature.match(data.samples))
+    found = [families.Channels(dense, samples), families.Weights(dense, samples)]
+    return {each.noun: each.left(model) for each in found if each.total}
 
 
-def _deployment(dense, model, data, objective, goal, folder):
+def _prefix(dense, model, stages):
+    """What the names of the result's files begin with; nothing of the dense model."""
+    if any(stage["meets"] for stage in stages):
+        return "pruned "
+    return "shrunk " if model.count_params() < dense.count_params() else ""
+
+
+def _plans(dense, model, samples, prefix):
+    """What to write of both: the dense model as float32 first, and as int8."""
+    first = {"dense float32": (dense, {"sparse": False, "samples": samples})}
+    own = variants.plans(model, samples, samples, prefix)
+    if not prefix:
+        own["dense int8"] = own.pop("int8")
+        return own | first
+    options = {"dtype": "int8", "representative": samples, "sparse": False}
+    return first | {"dense int8": (dense, options)} | own
+
+
+def _deployment(dense, model, data, objective, goal, folder, prefix):
     """The files of the dense model and of the result, measured side by side."""
     judge = Judge(dense, data.validation, objective.name, Signature(dense).batch)
     signature = Signature(dense)
     rows = signature.match(data.samples)
     samples = signature.pack(rows)
-    wanted = variants.plans(dense, None, samples)
-    first = next(iter(wanted))
-    wanted = {first: wanted[first]}
-    wanted |= variants.plans(model, samples, samples, "pruned ")
+    wanted = _plans(dense, model, samples, prefix)
     made, failed = variants.written(wanted, folder, samples)
     size = signature.batch or 1
     variants.measure(made, [x[:size] for x in rows], judge)
     found = [variant for variant, _ in made]
+    for variant in found:
+        variant.is_candidate = variant.name != "dense int8" or not prefix
     return DeploymentReport(
         variants=found,
         failed=failed,
@@ -118,11 +140,12 @@ def _tested(dense, data, metric, folder, names):
 
 
 def _kept(folder, deployment, run):
-    """Move the files of the result to the run's folder."""
+    """Copy the files that may be shipped to the run's folder."""
     if not run.is_kept:
         return {}
-    paths = {}
-    for variant in deployment.variants[1:]:
+    paths, (dense, *others) = {}, deployment.variants
+    kept = [dense] if deployment.choice() is dense else []
+    for variant in kept + [other for other in others if other.is_candidate]:
         name = variants.file_name(variant.name)
         paths[variant.name] = os.path.join(run.folder, name)
         with files.replacing(paths[variant.name]) as temporary:
@@ -134,7 +157,7 @@ def _write(report, model, run, objective, goal, family):
     run.save_model(model, os.path.join(run.folder, "model.keras"))
     points = [Point("dense", 1.0, objective.dense, True)]
     points += [
-        Point(times(s["left"]), s["left"], s["metric"], s["meets"], s["why"])
+        Point(aim(s), s["left"], s["metric"], s["meets"], s["why"])
         for s in run.stages
         if s["metric"] is not None
     ]
@@ -148,6 +171,7 @@ def _write(report, model, run, objective, goal, family):
         frontier_unit=family.unit,
         bound=objective.bound(goal.value) if goal.is_searched else None,
         headline=report.headline,
+        beside=True,
     )
     run.finish(report.record())
 

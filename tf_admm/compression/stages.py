@@ -5,7 +5,14 @@ import time
 from tf_admm.compression import families
 from tf_admm.compression import progress
 from tf_admm.compression import search
+from tf_admm.reporting import words
 from tf_admm.structure.copying import copied
+
+#: What a stage prunes, and what for, by the noun of its family.
+AIMS = {
+    "multiplications": "channels: {} fewer multiplications",
+    "weights": "weights: {} fewer",
+}
 
 
 class Stages:
@@ -123,9 +130,10 @@ class Stages:
             stage["left"] = self._last.left(model)
         self._run.save(stage | {"minutes": seconds / 60.0}, model)
         if value is not None:
+            name = self._objective.name
             self._bar.tell(
-                f"{times(share):>8} fewer {self._family.noun}: "
-                f"{self._objective.name} {value:.4f}{self._verdict(meets, why)}"
+                f"{aim(stage)}; {self._last.unit} {words.share(stage['left'])}: "
+                f"{name} {words.value(value, name)}{self._verdict(meets, why)}"
                 f" ({seconds / 60.0:.1f} min)"
             )
 
@@ -134,6 +142,11 @@ class Stages:
             return ""
         worse = "too low" if self._objective.better == "max" else "too high"
         return f", {'enough' if meets else why or worse}"
+
+
+def aim(stage):
+    """What a stage was to come to: `"weights: 4x fewer"`."""
+    return AIMS[stage["noun"]].format(times(stage["share"]))
 
 
 def times(share):

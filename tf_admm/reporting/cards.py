@@ -20,6 +20,7 @@ class Card:
 def cards(report):
     """Bytes, speed, metric and multiplications of the chosen file."""
     dense, chosen = report.variants[0], report.choice()
+    before, after = words.milliseconds([dense.milliseconds, chosen.milliseconds])
     return [
         Card(
             "size of the file",
@@ -29,8 +30,7 @@ def cards(report):
         Card(
             "speed",
             words.faster(chosen.speedup),
-            f"{words.milliseconds(dense.milliseconds)} \u2192 "
-            f"{words.milliseconds(chosen.milliseconds)} ms for one sample, one thread",
+            f"{before} \u2192 {after} ms for one sample, one thread",
         ),
         _metric(report, dense, chosen),
         _multiplications(dense, chosen),
@@ -40,7 +40,7 @@ def cards(report):
 def _metric(report, dense, chosen):
     if report.metric is None:
         return Card("metric", "not measured", "no data was given to measure one on")
-    values = [words.value(v.metric, report.metric) for v in (dense, chosen)]
+    values = words.values([dense.metric, chosen.metric], report.metric)
     return Card(
         report.metric,
         words.change(chosen.metric, dense.metric, report.metric, report.better),

@@ -33,7 +33,9 @@ def choice(variants, best, max_drop, least_speed=0.0):
     good = [
         other
         for other in others
-        if other.speedup >= least_speed and is_good(other, dense, best, max_drop)
+        if other.is_candidate
+        and other.speedup >= least_speed
+        and is_good(other, dense, best, max_drop)
     ]
     return min([dense, *good], key=lambda variant: variant.bytes)
 

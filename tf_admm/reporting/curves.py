@@ -59,7 +59,8 @@ def _name(axes, figure, title, there):
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     start, _ = axes.get_ylim()
-    begins = f" (axis from {axes.yaxis.get_major_formatter()(start)})"
+    # A formatter of matplotlib has no digits before its ticks are placed.
+    begins = f" (axis from {words.value(start, title)})"
     axes.set_title(title + (begins if start > 0 and _is_linear(axes) else ""))
     if there[0][1]:
         figure.legend(loc="outside lower left", ncols=2)

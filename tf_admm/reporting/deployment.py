@@ -77,17 +77,22 @@ class DeploymentReport(Printed):
         """Titles of the columns of the table of files."""
         return (*HEADS, self.metric or "metric", "note")
 
-    def cells(self, variant):
-        """A variant as text, in the order of the table."""
+    def rows(self):
+        """Each variant as text, in the order of the table."""
+        times = words.milliseconds([v.milliseconds for v in self.variants])
+        metrics = words.values([v.metric for v in self.variants], self.metric)
+        return [self._cells(*each) for each in zip(self.variants, times, metrics)]
+
+    def _cells(self, variant, time, metric):
         return (
             variant.name,
             f"{variant.bytes:,}",
             f"{variant.gzip_bytes:,}",
             "-" if variant.macs is None else f"{variant.macs:,}",
             "-" if variant.macs_left is None else f"{variant.macs_left:,}",
-            words.milliseconds(variant.milliseconds),
+            time,
             f"{variant.speedup:.2f}x",
-            words.value(variant.metric, self.metric),
+            metric,
             variant.note,
         )
 
@@ -121,7 +126,7 @@ class DeploymentReport(Printed):
             # Of a number, no digit is left out.
             table.add_column(name, justify="right", overflow="fold")
         chosen = self.choice()
-        for variant in self.variants:
-            name, *cells = self.cells(variant)[:-1]
+        for variant, row in zip(self.variants, self.rows()):
+            name, *cells = row[:-1]
             table.add_row(f"{name} *" if variant is chosen else name, *cells)
         return table

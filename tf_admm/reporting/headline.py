@@ -17,10 +17,8 @@ def _ship(report, variant, gain=""):
     text = f"Ship '{variant.name}': {variant.bytes:,} bytes{gain}"
     if variant.metric is None:
         return text
-    mine, dense = (
-        words.value(each.metric, report.metric)
-        for each in (variant, report.variants[0])
-    )
+    pair = [variant.metric, report.variants[0].metric]
+    mine, dense = words.values(pair, report.metric)
     text += f"; {report.metric} {mine}"
     if variant is report.variants[0]:
         return text
@@ -46,7 +44,8 @@ def _why(report):
 
 
 def _why_dense(report):
-    dense, *others = report.variants
+    dense = report.variants[0]
+    others = [other for other in report.variants[1:] if other.is_candidate]
     if not others:
         return "It is the only file that could be made."
     if all(other.bytes >= dense.bytes for other in others):

@@ -59,9 +59,10 @@ def write(
     report,
     history=None,
     frontier=None,
-    frontier_unit="weights kept",
+    frontier_unit="weights left",
     bound=None,
     headline=None,
+    beside=False,
 ):
     """Write the page, in place of what was there.
 
@@ -75,6 +76,8 @@ def write(
         frontier_unit: what the size of a point is a share of.
         bound: the metric that the points were to meet, or `None`.
         headline: what the page begins with; the report's own by default.
+        beside: whether the files are beside the page; how to write the one to ship is
+            said where they are not.
     """
     text = _template().render(
         model=model.name,
@@ -83,7 +86,7 @@ def write(
         chosen=report.choice(),
         files=_files(report),
         turns=variants.TURNS,
-        recipe=variants.recipe(report.choice()),
+        recipe=None if beside else variants.recipe(report.choice()),
         file=variants.file_name(report.choice().name),
         cards=cards.cards(report),
         frontier=_frontier(report, frontier, frontier_unit, bound),
@@ -118,8 +121,8 @@ def _files(report):
     heads = ("name", "bytes", "gzip", "macs", "left", "ms", "faster", "metric")
     chosen = report.choice()
     return [
-        (dict(zip(heads, report.cells(variant))), variant is chosen)
-        for variant in report.variants
+        (dict(zip(heads, row)), variant is chosen)
+        for variant, row in zip(report.variants, report.rows())
     ]
 
 
@@ -128,15 +131,17 @@ def _frontier(report, points, unit, bound):
     if not points:
         return None
     best = scatter.smallest(points)
+    ordered = sorted(points, key=lambda point: point.size)
+    values = words.values([point.metric for point in ordered], report.metric)
     rows = [
         (
             point.name,
-            f"{100 * point.size:.3g} %",
-            words.value(point.metric, report.metric),
+            words.share(point.size),
+            value,
             words.answer(point.meets, point.why),
             point is best,
         )
-        for point in sorted(points, key=lambda point: point.size)
+        for point, value in zip(ordered, values)
     ]
     picture = scatter.picture(points, unit, report.metric, bound)
     return {"picture": picture, "rows": rows, "unit": unit}

@@ -22,7 +22,9 @@ def picture(points, unit, metric, bound):
         for label, some in _by_label(points).items():
             _dots(axes, some, label)
         _axes(axes, points, unit, metric)
-        figure.legend(loc="outside lower left", ncols=2)
+        # Two reasons side by side would run out of the picture.
+        columns = 1 if any(point.why for point in points) else 2
+        figure.legend(loc="outside lower left", ncols=columns)
         return svg.picture(figure, _title(points, unit, metric, bound))
 
 
@@ -88,5 +90,5 @@ def _title(points, unit, metric, bound):
         return text + "None is good enough."
     return text + (
         f"The smallest that is good enough, {best.name}, has "
-        f"{100 * best.size:.3g} % of {unit} and {words.value(best.metric, metric)}."
+        f"{words.share(best.size)} of {unit} and {words.value(best.metric, metric)}."
     )

@@ -20,6 +20,7 @@ OPTIONS = {
     "dense float32": ", sparse=False",
     "sparse float32": "",
     "sparse float16": ', dtype="float16"',
+    "dense float16": ', dtype="float16", sparse=False',
     "int8": ', dtype="int8", representative=inputs',
 }
 #: Runs of each file that latency is the median of.
@@ -41,6 +42,7 @@ class Variant:
         metric: on the given data, or `None`.
         note: what was not as asked.
         dtype: of the weights, as `to_tflite` takes it.
+        is_candidate: whether it may be shipped; others are there to compare with.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Variant:
     speedup: float = 1.0
     metric: float | None = None
     dtype: str = "float32"
+    is_candidate: bool = True
 
 
 def made(model, representative, folder, samples):
@@ -81,6 +84,9 @@ def made(model, representative, folder, samples):
 def written(wanted, folder, samples):
     """Write files, each named as its variant is, to the folder.
 
+    Where no sparse file is smaller, the dense one has the name of a dense one, and is
+    left out if there is such a file already.
+
     Args:
         wanted: dict from names to a model and the options of `to_tflite`. The first is
             what all else is measured beside.
@@ -94,7 +100,10 @@ def written(wanted, folder, samples):
     with elsewhere.process_if_needed():
         for name, (model, options) in wanted.items():
             try:
-                files.append(_written(name, model, options, folder, samples))
+                path = os.path.join(folder, file_name(name))
+                exported, note = _exported(model, path, options)
+                name = _true(name, exported, wanted)
+                files.append(_measurable(name, model, exported, note, samples))
             except RuntimeError as error:
                 if not files:
                     raise
@@ -102,19 +111,39 @@ def written(wanted, folder, samples):
     return files, failed
 
 
-def _written(name, model, options, folder, samples):
-    """A `Variant` and its `Runner`."""
-    path = os.path.join(folder, file_name(name))
+def _exported(model, path, options):
+    """What `to_tflite` returns, and what it warns of."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         exported = to_tflite(model, path, **options)
+    return exported, " ".join(_without(path, warning.message) for warning in caught)
+
+
+def _true(name, exported, wanted):
+    """The name of a file that is dense where a sparse one was asked for.
+
+    Raises:
+        RuntimeError: if another one is called so.
+    """
+    if not exported.fallback or "sparse" not in name:
+        return name
+    name = name.replace("sparse", "dense")
+    if name in wanted:
+        raise RuntimeError(exported.fallback)
+    return name
+
+
+def _measurable(name, model, exported, note, samples):
+    """A `Variant` and its `Runner`, the file called by the name."""
+    path = os.path.join(os.path.dirname(exported.path), file_name(name))
+    os.replace(exported.path, path)
     variant = Variant(
         name=name,
         bytes=exported.bytes,
         gzip_bytes=exported.gzip_bytes,
         macs=macs(model, samples, zeros=True),
         macs_left=macs(model, samples, zeros=False),
-        note=" ".join(_without(path, warning.message) for warning in caught),
+        note=note,
         dtype=exported.dtype,
     )
     return variant, Runner(path, Signature(model))

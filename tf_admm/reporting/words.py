@@ -1,16 +1,49 @@
 """Numbers and comparisons as a reader has them."""
 
+import math
+
+#: Decimals of a metric, at the most.
+MOST = 7
+
 
 def value(number, metric):
     """A value of a metric: `"99.24 %"` of an accuracy, `"0.01234"` of another."""
-    if number is None:
-        return "-"
-    return f"{100 * number:.2f} %" if is_share(metric) else f"{number:.4g}"
+    return values([number], metric)[0]
 
 
-def milliseconds(number):
-    """`"12.345"`, `"0.00151"`: three digits at the least."""
-    return f"{number:.3f}" if number >= 1 else f"{number:#.3g}"
+def values(numbers, metric):
+    """Values of a metric that stand together, with the same number of decimals.
+
+    The smallest has four digits, unless that takes too many decimals.
+    """
+    if is_share(metric):
+        return [_text(number, share) for number in numbers]
+    sizes = [abs(x) for x in numbers if x and math.isfinite(x)]
+    form = f".{min(_decimals(sizes, 4), MOST)}f"
+    if sizes and max(sizes) < 1e-4:
+        form = ".3e"
+    return [_text(number, lambda x: f"{x:{form}}") for number in numbers]
+
+
+def _text(number, form):
+    return "-" if number is None else form(number)
+
+
+def _decimals(sizes, digits):
+    """Decimals with which the smallest of some positive numbers has so many digits."""
+    power = math.floor(math.log10(min(sizes, default=1.0)))
+    return max(digits - 1 - power, 0)
+
+
+def milliseconds(numbers):
+    """`["12.345", "0.151"]`: one number of decimals, three digits at the least."""
+    decimals = max(_decimals([x for x in numbers if x > 0], 3), 3)
+    return [f"{number:.{decimals}f}" for number in numbers]
+
+
+def share(number):
+    """`0.0625` -> `"6.25 %"`."""
+    return f"{100 * number:.2f} %"
 
 
 def is_share(metric):
@@ -20,7 +53,7 @@ def is_share(metric):
 
 def change(number, dense, metric, best):
     """How far a metric is from the dense file's, signed."""
-    if value(number, metric) == value(dense, metric):
+    if len(set(values([number, dense], metric))) == 1:
         return "the same"
     if is_share(metric):
         return f"{100 * (number - dense):+.2f} points"
@@ -36,7 +69,8 @@ def tolerance(max_drop, metric, best):
     if best is None:
         return f"within {100 * max_drop:.3g} % of that"
     if is_share(metric):
-        return f"at most {100 * max_drop:.3g} points below that"
+        points = f"{100 * max_drop:.3g}"
+        return f"at most {points} point{'s' * (points != '1')} below that"
     return f"at most {max_drop:.3g} below that"
 
 
