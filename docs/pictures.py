@@ -24,6 +24,7 @@ COLOURS = {
     "gradual magnitude": "#E69F00",
     "one-shot magnitude": "#999999",
     "Wanda": "#E69F00",
+    "tfmot": "#E69F00",
     "magnitude": "#999999",
 }
 #: Of the first picture: names of runs, and what they are.
@@ -35,6 +36,10 @@ RUNS = {
 RATIOS = {"lenet5_71x": 71.2, "lenet5_169x": 168.8}
 #: Runs with shifted images and one ratio, by ratio.
 SHIFTED = {71.2: "71x_130", 168.8: "169x_130", 350: "350x_300"}
+
+#: Epochs in all of the runs of the third picture, and what they are.
+EPOCHS = (5, 10, 15, 30, 60)
+SHORT = {"admm": "ADMM", "tfmot": "tfmot"}
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("history_path", None, "CSV of a run, for the convergence.")
@@ -107,6 +112,21 @@ def post_training():
     _save(figure, "post_training")
 
 
+def epochs():
+    """LeNet-5 with 71 times fewer weights: test accuracy over the epochs in all."""
+    figure, (axis,) = _figure(7.2, 3.2, 1)
+    for method, label in SHORT.items():
+        values = [test_of(f"records_lenet5_71x_{n}_{method}_0")[0] for n in EPOCHS]
+        axis.plot(EPOCHS, values, "o-", color=COLOURS[label], label=label)
+    axis.set_xscale("log")
+    axis.set_xticks(EPOCHS, EPOCHS)
+    axis.minorticks_off()
+    axis.set_xlabel("epochs in all, two thirds of them with ADMM")
+    axis.set_ylabel("MNIST test accuracy, %")
+    axis.legend(loc="lower right", frameon=False, title="one seed")
+    _save(figure, "epochs")
+
+
 def convergence(path):
     """Accuracy, relative residuals and rho over the epochs of a run."""
     with open(path, newline="") as file:
@@ -146,6 +166,7 @@ def _save(figure, name):
 
 def main(_):
     frontier()
+    epochs()
     post_training()
     if FLAGS.history_path:
         convergence(FLAGS.history_path)
