@@ -174,6 +174,17 @@ def test_one_fraction_of_zeros_for_all():
     assert "conv1/kernel" in repr(report) and "%" in repr(report)
 
 
+def test_a_kernel_that_is_not_finite_is_named():
+    model = convnet()
+    broken = model.get_layer("fc").kernel
+    broken.assign(np.full(broken.shape, np.nan))
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="finite weights.*'fc/kernel'"):
+        tf_admm.prune_post_training(model, normal(4, 6, 6, 3), sparsity=0.5)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
 @pytest.mark.parametrize(
     "samples, options, said",
     [
@@ -181,7 +192,13 @@ def test_one_fraction_of_zeros_for_all():
         (np.full((2, 6, 6, 3), np.nan), {"sparsity": 0.5}, "finite"),
         (normal(2, 6, 6, 3), {}, "either `constraints` or `sparsity`"),
         (normal(2, 6, 6, 3), {"sparsity": 1.5}, "sparsity=1.5"),
-        (normal(2, 9, 9, 5), {"sparsity": 0.5}, "shape"),
+        (normal(2, 9, 9, 5), {"sparsity": 0.5}, "`samples` .*shape"),
+        (normal(2, 3), {"sparsity": 0.5}, "`samples` .*shape"),
+        (np.array(["a", "b"]), {"sparsity": 0.5}, "`samples` .*U1"),
+        ("abc", {"sparsity": 0.5}, "`samples` .*U3"),
+        ((x for x in ()), {"sparsity": 0.5}, "`samples` .*generator"),
+        ({"nothing": normal(2, 6, 6, 3)}, {"sparsity": 0.5}, "`samples` .*dict"),
+        ((normal(2, 6, 6, 3), normal(2)), {"sparsity": 0.5}, "`samples` .*each input"),
         (normal(2, 6, 6, 3), {"constraints": {"nothing": None}}, "nothing"),
     ],
 )

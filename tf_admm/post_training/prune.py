@@ -10,6 +10,7 @@ from keras import ops
 
 from tf_admm.constraints import GlobalSparsity
 from tf_admm.constraints import sharing
+from tf_admm.post_training import checking
 from tf_admm.post_training import problem as problems
 from tf_admm.post_training import solving
 from tf_admm.post_training.report import PostTrainingReport
@@ -59,7 +60,7 @@ def prune_post_training(
 
     Raises:
         ValueError: as `ADMMModel`; if the samples don't fit the model, or aren't
-            finite. The model is as it was then.
+            finite, or kernels aren't. The model is as it was then.
 
     Example:
 
@@ -74,8 +75,9 @@ def prune_post_training(
     """
     start = time.monotonic()
     checks.check_built(model)
-    samples = _checked(samples)
+    samples = checking.checked(model, samples)
     matched = members.match(model, _of(constraints, sparsity))
+    checking.check_finite([*kernels.find(model), *(item for item, _ in matched)])
     before = model.get_weights()
     try:
         rows = _Pass(model, matched).run(samples)
@@ -92,22 +94,6 @@ def _of(constraints, sparsity):
             f"constraints={constraints}, sparsity={sparsity}"
         )
     return constraints if sparsity is None else GlobalSparsity(sparsity)
-
-
-def _checked(samples):
-    samples = keras.tree.map_structure(np.asarray, samples)
-    arrays = keras.tree.flatten(samples)
-    lengths = {len(x) if x.ndim else 0 for x in arrays}
-    if len(lengths) != 1 or 0 in lengths:
-        raise ValueError(
-            "Expected `samples` to be arrays of one or more inputs each, as many in "
-            f"all of them. Received: arrays of shapes {[x.shape for x in arrays]}"
-        )
-    if not all(np.isfinite(x).all() for x in arrays if x.dtype.kind == "f"):
-        raise ValueError(
-            "Expected `samples` to be finite. Received: NaN or infinity in them"
-        )
-    return samples
 
 
 class _Pass:
@@ -139,7 +125,7 @@ class _Pass:
     def run(self, samples):
         """The rows, in the order of the calls."""
         with watched(self._watched, lambda layer, x: self._calls[id(layer)].append(x)):
-            self._model(samples, training=False)
+            self._try(samples)
         for constraint, items in self._together:
             if len(items) > 1:
                 self._settle_together(constraint, items)
@@ -150,6 +136,16 @@ class _Pass:
         for key in self._asked:
             self._prune_by(key, None)
         return list(self._rows.values())
+
+    def _try(self, samples):
+        try:
+            self._model(samples, training=False)
+        except Exception as error:
+            raise ValueError(
+                f"Expected `samples` that the model '{self._model.name}' can be called "
+                f"on. Received: {checking.described(samples)}; the call raised "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
     def _settle_together(self, constraint, items):
         """Settle a set that several weights share, and cut them to it."""
