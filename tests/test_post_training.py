@@ -290,6 +290,18 @@ def test_recurrent_kernels_are_projected(name):
             np.testing.assert_array_equal(v, np.where(np.abs(w) >= least, w, 0))
 
 
+def test_states_are_as_they_were():
+    lstm = L.LSTM(4, stateful=True)
+    model = keras.Sequential([keras.Input((5, 3), batch_size=8), lstm, L.Dense(6)])
+    model(normal(8, 5, 3, seed=1))
+    before = [np.array(state) for state in lstm.states]
+    tf_admm.prune_post_training(model, normal(8, 5, 3), sparsity=0.5, verbose=0)
+    assert all(state.any() for state in before)
+    for state, old in zip(lstm.states, before, strict=True):
+        np.testing.assert_array_equal(np.array(state), old)
+    assert np.count_nonzero(lstm.cell.kernel) < lstm.cell.kernel.shape[0] * 16
+
+
 def test_a_kernel_that_is_not_finite_is_named():
     model = convnet()
     broken = model.get_layer("fc").kernel

@@ -4,6 +4,7 @@ import numpy as np
 from keras import ops
 
 from tf_admm.constraints import sharing
+from tf_admm.export.tflite import states
 from tf_admm.post_training import checking
 from tf_admm.post_training import problem as problems
 from tf_admm.post_training import solving
@@ -54,12 +55,18 @@ class Pass:
             if not self._is_solvable(key):
                 self._project(key)
         with watched(self._watched, self._prune):
-            self._model(samples, training=False)
+            self._call(samples)
         return [self._rows[key] for key in self._in_order()]
+
+    def _call(self, samples):
+        """Call the model, whose states are as they were after it."""
+        # What is pruned meanwhile is trainable, and stays.
+        with states.fresh(self._model):
+            self._model(samples, training=False)
 
     def _try(self, samples):
         try:
-            self._model(samples, training=False)
+            self._call(samples)
         except Exception as error:
             raise ValueError(
                 f"Expected `samples` that the model '{self._model.name}' can be called "
