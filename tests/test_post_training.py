@@ -167,6 +167,23 @@ def test_a_shared_budget_keeps_what_puts_out_most():
     assert lost(found) < 0.5 * lost(magnitude)
 
 
+def test_a_set_that_couples_no_kernels_is_as_one_for_each():
+    x, found = correlated(80, 8, 3), []
+    for sets in (
+        constraints.Sparsity(0.5),
+        {name: constraints.Sparsity(0.5) for name in "ab"},
+    ):
+        model = keras.Sequential(
+            [keras.Input((8,)), L.Dense(9, "relu", name="a"), L.Dense(5, name="b")]
+        )
+        shapes = [w.shape for w in model.get_weights()]
+        model.set_weights([normal(*shape, seed=i) for i, shape in enumerate(shapes)])
+        tf_admm.prune_post_training(model, x, sets, verbose=0)
+        found.append(model.get_weights())
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
 NEAREST = {
     "single": constraints.Sparsity(0.5),
     "most": constraints.Sparsity(0.9),

@@ -47,7 +47,7 @@ class Pass:
         with watched(self._watched, self._record):
             self._try(samples)
         for constraint, items in self._together:
-            if len(items) > 1:
+            if constraint.coupled and len(items) > 1:
                 self._settle_together(constraint, items)
         for group in self._groups:
             members.silence(group)

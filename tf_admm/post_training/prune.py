@@ -32,14 +32,15 @@ def prune_post_training(
 
     is least, X_0 what the layer read in the trained model, X what it reads in the model
     pruned so far. ADMM with the exact W-update settles what is kept, and least squares
-    what it is. A kernel with a set of its own loses no more than by the nearest member
-    to W_0, which is magnitude pruning.
+    what it is. Unless a set couples kernels, none loses more than by the nearest
+    member to W_0, which is magnitude pruning.
 
     Dense, EinsumDense, convolutions and depthwise ones are solved so. Other kernels are
     projected: of recurrent layers, of transposed and of `channels_first` convolutions,
     of EinsumDense with a matrix for each position (`"abc,bcd->abd"`), and what is
-    called inside of loops that are compiled. Kernels that share a set, and channel
-    groups, are settled together, by what all of them lose, and then solved.
+    called inside of loops that are compiled. Kernels that a set couples, as
+    `GlobalSparsity` does, and channel groups are settled together, by what all of them
+    lose, and then solved.
 
     The model is pruned in place. Deploy it; or go on with `ADMMModel`, or with
     `freeze_sparsity` and `fit`.
