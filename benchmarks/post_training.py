@@ -117,7 +117,7 @@ def by_wanda(model, set_, samples):
     found = [k for k in kernels.find(model) if not k.by_name_only]
     calls = {id(kernel.layer): [] for kernel in found}
     layers = [kernel.layer for kernel in found]
-    with watched(layers, lambda layer, x: calls[id(layer)].append(x)):
+    with watched(layers, lambda layer, x: calls[id(layer)].append(problem.numbers(x))):
         model(samples, training=False)
     for kernel in filter(lambda kernel: allowed(set_, kernel), found):
         seen = calls[id(kernel.layer)]

@@ -15,10 +15,11 @@ class Row:
         path: its structural path.
         kept: number of nonzeros.
         total: number of entries.
-        projected: `||X W - X V||^2 / ||X W||^2` of W projected on the set, X what the
-            layer reads in the pruned model; `None` where the layer is no sum of
-            products, and W was projected.
-        loss: the same of what ADMM and least squares found, or `None`.
+        projected: `||X W - X V||^2 / ||X W||^2` of the trained kernel projected on the
+            set, X what the layer reads in the pruned model, and a hundredth of its mean
+            square along every input; `None` where the layer is no sum of products, and
+            the kernel was projected.
+        loss: the same of what ADMM and least squares found, never more; or `None`.
     """
 
     path: str

@@ -25,6 +25,10 @@ RHO, GROWTH = 0.1, ((0.1, 1.3), (0.005, 1.2), (0.0, 1.1))
 class Solved:
     """The best member of a set that was found for one kernel.
 
+    Least squares starts from the nearest member to the trained kernel, by magnitude;
+    from those with the largest `Problem.worths`; and from the end of ADMM. The best end
+    is no worse than any of them.
+
     Args:
         problem: the `Problem`.
         item: the kernel, or a member of groups, in whose order the set sees it.
@@ -34,58 +38,74 @@ class Solved:
     Attributes:
         v: array `(groups, inputs, outputs)`.
         loss: its loss.
-        projected: the loss of the projection of the trained kernel.
+        projected: the loss of the nearest member to the trained kernel.
     """
 
     def __init__(self, problem, item, constraint, settled):
         self._problem, self._item, self._constraint = problem, item, constraint
-        self._settled, self._moving = settled, settled is None
-        first = self._project(problem.w)
-        self.projected = problem.loss(first)
-        z = admm(problem, self._project) if self._moving else first
-        self.v = refine(problem, z, self._restrict)
+        starts = [*(self._found() if settled is None else self._given(settled))]
+        self.projected = problem.loss(starts[0][0])
+        ends = [self._refined(*start) for start in starts]
+        self.v = min(ends, key=problem.loss)
         self.loss = problem.loss(self.v)
+
+    def _found(self):
+        """`(member, settled part)` of each start."""
+        w, trained = self._problem.w, self._problem.trained
+        yield self._nearest(trained, trained)
+        for worth in self._problem.worths():
+            yield self._nearest(w, worth)
+        yield admm(self._problem, self._nearest)
+
+    def _given(self, settled):
+        for v in (self._problem.trained, self._problem.w):
+            yield self._restrict(v, settled), settled
+
+    def _nearest(self, v, worth):
+        (settled,) = self._constraint.settle([self._seen(v)], [self._seen(worth)])
+        return self._restrict(v, settled), settled
+
+    def _refined(self, z, settled):
+        return refine(self._problem, z, lambda v: self._restrict(v, settled))
 
     def _seen(self, x):
         return self._item.canonical(self._problem.joined(x))
 
-    def _project(self, v):
-        """The Z-step, which also notes what is settled."""
-        if self._moving:
-            worth = self._seen(self._problem.scales * v)
-            (self._settled,) = self._constraint.settle([self._seen(v)], [worth])
-        return self._restrict(v)
-
-    def _restrict(self, v):
-        restricted = self._constraint.restrict(self._seen(v), self._settled)
+    def _restrict(self, v, settled):
+        restricted = self._constraint.restrict(self._seen(v), settled)
         return self._problem.split(self._item.original(restricted))
 
 
-def admm(problem, project):
+def admm(problem, nearest):
     """Run ADMM.
 
     Args:
         problem: the `Problem`.
-        project: the Z-step, a function from `w + u` to z, arrays like `problem.w`.
+        nearest: function from `w + u` and `D (w + u)` to `(z, settled part)`, arrays
+            like `problem.w` but for the last.
+
+    Returns:
+        The last `(z, settled part)`.
     """
     d = problem.scales
     values, vectors = np.linalg.eigh(problem.gram / d / d.transpose(0, 2, 1))
     values, back = values[..., None], vectors.transpose(0, 2, 1)
     # In the eigenvectors of the scaled G.
     target = values * (back @ (d * problem.w))
-    z = project(problem.w)
+    z, settled = nearest(problem.w, d * problem.w)
     u, rho = np.zeros_like(z), RHO
     for _ in range(STEPS):
         pulled = rho * (back @ (d * (z - u)))
         w = vectors @ ((target + pulled) / (values + rho)) / d
-        before, z = z, project(w + u)
+        before = z
+        z, settled = nearest(w + u, d * (w + u))
         u = u + w - z
         changed = np.mean((z != 0) != (before != 0)) / max(np.mean(z != 0), 1e-9)
         if changed == 0 and np.allclose(z, before, rtol=1e-3, atol=0):
             break
         grown = rho * next(factor for share, factor in GROWTH if changed >= share)
         u, rho = u * updates.rescaling(rho, grown), grown
-    return z
+    return z, settled
 
 
 def refine(problem, z, restrict):
