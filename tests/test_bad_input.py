@@ -94,6 +94,7 @@ def unbuilt():
 
 
 FC1 = {"fc1": HALF}
+SERIALIZED = keras.saving.serialize_keras_object(HALF)
 #: How to make the model, its constraints, rho, and what the error says.
 MODELS = {
     "unknown layer": (mlp, {"conv9": HALF}, 0.1, ["'conv9'", "fc1/kernel"]),
@@ -117,6 +118,8 @@ MODELS = {
     "infinite rho": (mlp, FC1, np.inf, ["`rho`", "rho=inf"]),
     "rho in words": (mlp, FC1, "0.1", ["`rho`", "rho=0.1"]),
     "no rho": (mlp, FC1, None, ["`rho`", "rho=None"]),
+    "a dict as rho": (mlp, FC1, {"a": 1}, ["`rho`", "rho={'a': 1}"]),
+    "a set as rho": (mlp, FC1, SERIALIZED, ["`rho`", "rho=Sparsity(0.5)"]),
 }
 
 

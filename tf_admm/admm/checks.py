@@ -5,6 +5,7 @@ import numbers
 
 import keras
 
+from tf_admm import schedules
 from tf_admm.structure import kernels
 from tf_admm.structure.checks import check_built
 
@@ -26,6 +27,12 @@ def check_kept(kept):
             f"below 1 and ends at 1. Received: kept={kept.get_config()}, which ends at "
             f"{ends}"
         )
+
+
+def check_rho(schedule):
+    """Raise unless a schedule of rho gives what rho may be."""
+    for t in range(9):
+        schedules.checked(schedule, schedule(t / 8))
 
 
 def check_given(constraints):

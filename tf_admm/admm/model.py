@@ -116,6 +116,7 @@ class ADMMModel(Phases, Reading, Saving, trainers.Trainer, keras.Model):
         checks.check_given(constraints)
         kept = schedules.get(1.0 if kept is None else kept)
         checks.check_kept(kept)
+        checks.check_rho(schedule)
         checks.check_regrowth(regrowth)
         self.check_backend()
         checks.check_model(model)
