@@ -210,7 +210,7 @@ class ADMMModel(Phases, Reading, Saving, trainers.Trainer, keras.Model):
     # Its config.
 
     def get_config(self):
-        checks.check_registered(self.model)
+        self._check_loadable()
         return {
             **super().get_config(),
             "model": keras.saving.serialize_keras_object(self.model),
