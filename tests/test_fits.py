@@ -48,6 +48,48 @@ def kernels(admm):
     return [np.array(keras.ops.convert_to_numpy(layer.kernel)) for layer in layers]
 
 
+# What the cut is evaluated on.
+
+
+def endless():
+    return ((X[i : i + 10], Y[i : i + 10]) for i in itertools.cycle((0, 10)))
+
+
+#: Whether models take dicts, arguments of `fit`, and what they are validated on.
+VALIDATION = {
+    "without end": (
+        False,
+        {"validation_data": endless(), "validation_steps": 2},
+        (X[:20], Y[:20]),
+    ),
+    "dicts": (True, {"validation_data": ({"x": X}, {"y": Y})}, (X, Y)),
+    "a list": (False, {"validation_data": [X, Y]}, (X, Y)),
+}
+
+
+@pytest.mark.parametrize("dicts, given, data", VALIDATION.values(), ids=VALIDATION)
+def test_the_cut_is_evaluated_on_what_keras_validates_on(dicts, given, data):
+    x, y = ({"x": X}, {"y": Y}) if dicts else (X, Y)
+    # On PyTorch validation moves what dropout and shuffling draw from.
+    how = {"evaluate_cut": True, "shuffle": False}
+    found = fit(compiled(mlp(dicts, 0.0)), 3, x=x, y=y, **given, **how)
+    plain = fit(compiled(mlp(dropout=0.0)), 3, validation_data=data, **how)
+    assert len(plain["val_loss_cut"]) == 3
+    for key in ("val_loss", "val_loss_cut"):
+        np.testing.assert_allclose(found[key], plain[key], rtol=1e-5)
+
+
+def test_evaluating_the_cut_leaves_no_trace():
+    """Not in dropout, either: PyTorch has one generator for it and for the data."""
+    one, other = compiled(mlp()), compiled(mlp())
+    keras.utils.set_random_seed(1)
+    fit(one, 3, validation_data=(X, Y))
+    keras.utils.set_random_seed(1)
+    fit(other, 3, validation_data=(X, Y), evaluate_cut=True)
+    for a, b in zip(kernels(one), kernels(other)):
+        np.testing.assert_array_equal(a, b)
+
+
 # Runs of what isn't registered.
 
 

@@ -1,5 +1,6 @@
 """The model that is trained by ADMM."""
 
+import functools
 import inspect
 import warnings
 from typing import Any
@@ -138,7 +139,7 @@ class ADMMModel(Phases, Reading, Saving, trainers.Trainer, keras.Model):
         self._progress = progress.Progress(self.add_weight)
         self.restored = False
         self.drawn = {}
-        self.validation = None
+        self.validate_cut = None
         self.built = True
 
     @property
@@ -163,11 +164,11 @@ class ADMMModel(Phases, Reading, Saving, trainers.Trainer, keras.Model):
         given = inspect.signature(super().fit).bind(*args, **kwargs)
         given.apply_defaults()
         given.arguments["callbacks"] = progress.with_bar(**given.arguments)
-        self.validation = given.arguments["validation_data"]
+        self.validate_cut = self._validation(**given.arguments)
         try:
             history = super().fit(*given.args, **given.kwargs)
         finally:
-            self.validation = None
+            self.validate_cut = None
         # `BackupAndRestore` leaves it behind, and then the `initial_epoch` of
         # the next fit would be ignored.
         self._initial_epoch = None
@@ -190,22 +191,49 @@ class ADMMModel(Phases, Reading, Saving, trainers.Trainer, keras.Model):
             )
         return history
 
+    def _validation(
+        self,
+        validation_data,
+        validation_steps,
+        validation_batch_size,
+        batch_size,
+        **_,
+    ):
+        """`evaluate_cut` of what `fit` validates on, as it does; `None` if on nothing.
+
+        A function, since Keras wraps the containers among the attributes of a layer.
+        """
+        if validation_data is None:
+            return None
+        return functools.partial(
+            self.evaluate_cut,
+            validation_data,
+            batch_size=validation_batch_size or batch_size,
+            steps=validation_steps,
+        )
+
     def evaluate_cut(self, data: Any, **kwargs: Any) -> dict[str, float]:
         """What `evaluate` would say if ADMM ended now, and the weights were cut.
 
         Args:
-            data: a data set, or a tuple `(x, y)` or `(x, y, sample_weight)`.
+            data: what `fit` takes as `validation_data`: a data set, or `(x, y)` or
+                `(x, y, sample_weight)`.
             **kwargs: those of `evaluate`.
 
         Returns:
             Dict of floats, the loss and the compiled metrics.
         """
-        given = data if isinstance(data, tuple) else (data,)
-        given = dict(zip(("x", "y", "sample_weight"), given))
-        with checkpoints.put_back([v for s in self._slots for v in s.variables]):
-            self._settle()
-            self._slots.trim()
-            return self.evaluate(**given, verbose=0, return_dict=True, **kwargs)
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
+        given = {"x": x, "y": y, "sample_weight": weights, **kwargs}
+        drawn = self.random_state()
+        try:
+            with checkpoints.put_back([v for s in self._slots for v in s.variables]):
+                self._settle()
+                self._slots.trim()
+                return self.evaluate(**given, verbose=0, return_dict=True)
+        finally:
+            # Data loaders draw, too: the training goes on as if nothing had been.
+            self.set_random_state(drawn)
 
     # Its config.
 
