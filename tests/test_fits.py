@@ -90,6 +90,18 @@ def test_evaluating_the_cut_leaves_no_trace():
         np.testing.assert_array_equal(a, b)
 
 
+# Policies.
+
+
+def test_the_loss_is_scaled_as_the_model_says():
+    with policy("mixed_float16"):
+        model = mlp()
+    model.compile("adam", "mse")
+    admm = compiled(model)
+    assert type(admm.optimizer) is type(model.optimizer)
+    assert type(admm.optimizer) is keras.optimizers.LossScaleOptimizer
+
+
 # Runs of what isn't registered.
 
 

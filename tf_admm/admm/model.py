@@ -128,7 +128,8 @@ class ADMMModel(Phases, Reading, Saving, trainers.Trainer, keras.Model):
             matched = members.match(model, constraints)
         self.check_scope([kernel for kernel, _ in matched])
         # The model casts its inputs itself, as its own dtype policy says.
-        super().__init__(autocast=False, **kwargs)
+        # That policy also says whether `compile` scales the loss.
+        super().__init__(autocast=False, **{"dtype": model.dtype_policy, **kwargs})
         self.model = model
         self.schedule = schedule
         self.kept = kept
