@@ -48,6 +48,23 @@ def kernels(admm):
     return [np.array(keras.ops.convert_to_numpy(layer.kernel)) for layer in layers]
 
 
+# An optimizer that makes NaN of gradients that are zero.
+
+
+@pytest.mark.parametrize("second", [False, pytest.param(True, marks=slow)])
+def test_nan_of_retraining_names_the_kernel(second):
+    """Keras' Adafactor divides 0 by 0 where rows and columns of gradients are 0.0."""
+    admm = compiled(mlp(), keras.optimizers.Adafactor(0.01), sparsity=0.95)
+    fit(admm, 2)
+    before = kernels(admm)
+    with pytest.raises(ValueError, match="'hidden/kernel' to be finite in retraining"):
+        # With or without the callback.
+        admm.fit(X, Y, verbose=0) if second else fit(admm, 6, initial_epoch=2)
+    assert np.isnan(kernels(admm)[0]).any()
+    for old, new in zip(before, kernels(admm)):
+        assert np.all(new[old == 0.0] == 0.0)
+
+
 # What the cut is evaluated on.
 
 
@@ -88,6 +105,52 @@ def test_evaluating_the_cut_leaves_no_trace():
     fit(other, 3, validation_data=(X, Y), evaluate_cut=True)
     for a, b in zip(kernels(one), kernels(other)):
         np.testing.assert_array_equal(a, b)
+
+
+# Layers that are frozen when pruned.
+
+
+@pytest.mark.parametrize("saved", [False, pytest.param(True, marks=slow)])
+def test_a_frozen_layer_stays_and_the_rest_retrains(saved, tmp_path):
+    admm = compiled(mlp())
+    fit(admm, 2)
+    admm.model.get_layer("hidden").trainable = False
+    if saved:
+        admm.save(tmp_path / "run.keras")
+        admm = keras.saving.load_model(tmp_path / "run.keras", compile=False)
+    admm.compile("adam", "mse", **HOW)
+    before = kernels(admm)
+    fit(admm, 4, initial_epoch=2)
+    after = kernels(admm)
+    np.testing.assert_array_equal(before[0], after[0])
+    assert np.any(before[1] != after[1])
+    np.testing.assert_array_equal(before[1] == 0, after[1] == 0)
+
+
+def test_what_is_yet_to_be_pruned_can_not_be_frozen():
+    admm = compiled(mlp())
+    admm.model.get_layer("hidden").trainable = False
+    before = kernels(admm)
+    with pytest.raises(ValueError, match=r"\['hidden/kernel'\], which are frozen"):
+        fit(admm, 2)
+    for old, new in zip(before, kernels(admm)):
+        np.testing.assert_array_equal(old, new)
+    admm.model.get_layer("hidden").trainable = True
+    admm.compile("adam", "mse", **HOW)
+    fit(admm, 2)
+    assert sum(map(np.count_nonzero, kernels(admm))) == 256 - round(0.8 * 256)
+
+
+def test_an_adapter_of_a_pruned_layer_is_trained():
+    admm = compiled(mlp())
+    fit(admm, 2)
+    layer = admm.model.get_layer("hidden")
+    layer.enable_lora(2)
+    admm.compile("adam", "mse", **HOW)
+    before = np.array(keras.ops.convert_to_numpy(layer.lora_kernel_b))
+    fit(admm, 3, initial_epoch=2)
+    after = np.array(keras.ops.convert_to_numpy(layer.lora_kernel_b))
+    assert np.all(before == 0.0) and np.any(after != 0.0)
 
 
 # Policies.

@@ -11,6 +11,7 @@ from tf_admm.admm import rounds as parts
 from tf_admm.admm.model import ADMMModel
 from tf_admm.admm.progress import ADMM
 from tf_admm.admm.progress import DENSE
+from tf_admm.admm.progress import RETRAINING
 
 
 class ADMMCallback(keras.callbacks.Callback):
@@ -125,6 +126,8 @@ class ADMMCallback(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._check_replay(epoch)
+        if self.model.phase != RETRAINING:
+            self.model.check_trainable()
         if self.model.phase == DENSE:
             self._begin(epoch)
         if self.model.phase == ADMM:
@@ -198,6 +201,8 @@ class ADMMCallback(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {} if logs is None else logs
+        if self.model.phase == RETRAINING:
+            self.model.check_retrained()
         logs["admm_penalty"] = self.model.penalty()
         in_admm = self.model.phase == ADMM
         if in_admm and self._pace.at_end and self.model.steps_since_update:

@@ -161,7 +161,12 @@ class ADMMModel(Phases, Reading, Saving, trainers.Trainer, keras.Model):
         return self._slots.penalty(self.rho)
 
     def fit(self, *args, **kwargs):
-        """`keras.Model.fit`, which says so if it ends before retraining."""
+        """`keras.Model.fit`, which says so if it ends before retraining.
+
+        Raises:
+            ValueError: if a pruned kernel is not finite before an update of Z and U,
+                or as retraining ends, with `ADMMCallback` as each epoch of it does.
+        """
         given = inspect.signature(super().fit).bind(*args, **kwargs)
         given.apply_defaults()
         given.arguments["callbacks"] = progress.with_bar(**given.arguments)
@@ -176,6 +181,7 @@ class ADMMModel(Phases, Reading, Saving, trainers.Trainer, keras.Model):
         if self.phase == RETRAINING:
             # Keras writes weight averages over the weights as `fit` ends.
             self._restrict_weights()
+            self.check_retrained()
         elif self.phase == ADMM:
             warnings.warn(
                 "`fit` ended in the ADMM phase: the weights are not pruned yet. "

@@ -148,7 +148,28 @@ class Phases:
 
     def _check_finite(self):
         self.sync()
-        self._slots.check_finite()
+        self._slots.check_finite("before the Z-step", "lower the learning rate, or rho")
+
+    def check_trainable(self) -> None:
+        """Raise unless all that is yet to be pruned can be trained.
+
+        Raises:
+            ValueError: which names the kernels.
+        """
+        self._slots.check_trainable()
+
+    def check_retrained(self) -> None:
+        """Raise if retraining has made a kernel NaN or infinite.
+
+        Raises:
+            ValueError: which names the kernel.
+        """
+        self.sync()
+        self._slots.check_finite(
+            "in retraining",
+            "lower the learning rate, or use an optimizer that takes rows and columns "
+            "of gradients that are 0.0, such as Adam; Keras' Adafactor makes them NaN",
+        )
 
     def restart_optimizer(self, config):
         """Put the compiled optimizer back to its beginning, in place."""
