@@ -104,6 +104,7 @@ EVERY = {
     "test_the_budget_is_what_is_left": 0,
     "test_the_code_of_a_page": 4,
     "test_the_contract": 3,
+    "test_the_cut_is_evaluated_on_what_keras_validates_on": 3,
     "test_the_exact_search_takes_a_sample_of_large_kernels": 0,
     "test_the_grid_is_near": 4,
     # The other two have a battery of their own, `test_any_backend.py`.

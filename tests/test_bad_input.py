@@ -12,7 +12,10 @@ from keras import layers
 
 from tf_admm import ADMMCallback
 from tf_admm import ADMMModel
+from tf_admm.constraints import Intersection
+from tf_admm.constraints import Levels
 from tf_admm.constraints import Sparsity
+from tf_admm.schedules import Schedule
 
 HALF = Sparsity(0.5)
 X = np.random.default_rng(0).normal(size=(24, 4)).astype("float32")
@@ -94,6 +97,7 @@ def unbuilt():
 
 
 FC1 = {"fc1": HALF}
+SERIALIZED = keras.saving.serialize_keras_object(HALF)
 #: How to make the model, its constraints, rho, and what the error says.
 MODELS = {
     "unknown layer": (mlp, {"conv9": HALF}, 0.1, ["'conv9'", "fc1/kernel"]),
@@ -117,6 +121,8 @@ MODELS = {
     "infinite rho": (mlp, FC1, np.inf, ["`rho`", "rho=inf"]),
     "rho in words": (mlp, FC1, "0.1", ["`rho`", "rho=0.1"]),
     "no rho": (mlp, FC1, None, ["`rho`", "rho=None"]),
+    "a dict as rho": (mlp, FC1, {"a": 1}, ["`rho`", "rho={'a': 1}"]),
+    "a set as rho": (mlp, FC1, SERIALIZED, ["`rho`", "rho=Sparsity(0.5)"]),
 }
 
 
@@ -385,3 +391,118 @@ def test_wrapping_a_wrapper():
     admm = wrapped()
     with pytest.raises(ValueError, match="overrides"):
         ADMMModel(admm, HALF)
+
+
+# What could not be loaded again.
+
+
+def worth(v, f):
+    return f
+
+
+class Own(Sparsity):
+    pass
+
+
+class Slow(Schedule):
+    def __call__(self, t):
+        return 0.1
+
+    def get_config(self):
+        return {}
+
+
+@keras.saving.register_keras_serializable(package="tf_admm_tests")
+def registered(v, f):
+    return f
+
+
+#: Constraints, rho, and the name that the error gives.
+UNREGISTERED = {
+    "metric": (Sparsity(0.5, metric=worth), 0.1, "worth"),
+    "set": (Own(0.5), 0.1, "Own"),
+    "set in a set": (Intersection(Own(0.5), Levels.binary()), 0.1, "Own"),
+    "schedule": (HALF, Slow(), "Slow"),
+}
+
+
+@pytest.mark.parametrize(
+    "constraint, rho, name", UNREGISTERED.values(), ids=UNREGISTERED
+)
+def test_save_of_what_could_not_be_loaded(constraint, rho, name, tmp_path):
+    admm = ADMMModel(mlp(), constraint, rho=rho)
+    with pytest.raises(ValueError) as error:
+        admm.save(tmp_path / "run.keras")
+    assert_says(error, [f"['{name}']", "register_keras_serializable"])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+def test_save_of_a_lambda(tmp_path):
+    admm = ADMMModel(mlp(), Sparsity(0.5, metric=lambda v, f: f), rho=0.1)
+    with pytest.raises(ValueError, match=r"\['lambda'\]"):
+        admm.save(tmp_path / "run.keras")
+
+
+def test_save_of_a_registered_metric(tmp_path):
+    admm = ADMMModel(mlp(), Sparsity(0.5, metric=registered), rho=0.1)
+    admm.save(tmp_path / "run.keras")
+    again = keras.saving.load_model(tmp_path / "run.keras")
+    assert again.get_config()["constraints"] == admm.get_config()["constraints"]
+
+
+def test_weights_of_another_unregistered_metric(tmp_path):
+    file = tmp_path / "run.weights.h5"
+    ADMMModel(mlp(), Sparsity(0.5, metric=worth), rho=0.1).save_weights(file)
+    with pytest.raises(ValueError, match="same model and constraints.*worth"):
+        ADMMModel(mlp(), HALF, rho=0.1).load_weights(file)
+
+
+def test_save_in_a_format_that_holds_no_run(tmp_path):
+    for name in ("run.h5", "run.hdf5"):
+        with pytest.raises(ValueError) as error:
+            wrapped().save(tmp_path / name)
+        assert_says(error, ["'.keras'", name])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:Layer InputLayer does not have a `quantize`")
+def test_save_of_kernels_that_were_quantized(tmp_path):
+    admm = trained()
+    admm.model.quantize("int8")
+    for save, name in ((admm.save, "run.keras"), (admm.save_weights, "run.weights.h5")):
+        with pytest.raises(ValueError) as error:
+            save(tmp_path / name)
+        assert_says(error, ["'fc1/kernel'", "quantize"])
+    assert not list(tmp_path.iterdir())
+
+
+# Schedules.
+
+
+class Falls(Schedule):
+    """Ends at a number that rho may not be."""
+
+    def __init__(self, end):
+        self.end = end
+
+    def __call__(self, t):
+        return 0.1 if t < 1.0 else self.end
+
+
+@pytest.mark.parametrize("end", [-0.1, np.nan, np.inf])
+def test_schedule_of_what_rho_may_not_be(end):
+    with pytest.raises(ValueError) as error:
+        ADMMModel(mlp(), HALF, rho=Falls(end))
+    assert_says(error, ["`rho`", f"{end} from Falls"])
+
+
+def test_update_to_what_rho_may_not_be():
+    class Minus(Falls):
+        def update(self, t, rho, found):
+            return -rho
+
+    admm = ADMMModel(mlp(), HALF, rho=Minus(0.1))
+    admm.begin()
+    with pytest.raises(ValueError, match=r"-0.1\d* from Minus"):
+        admm.dual_update(0.5)

@@ -299,7 +299,7 @@ def test_a_run_is_saved_with_both(tmp_path):
         np.testing.assert_array_equal(np.array(a), np.array(b))
 
 
-@pytest.mark.parametrize("metric", ["Magnitude", None, 3, ""])
+@pytest.mark.parametrize("metric", ["Magnitude", None, 3, "", ["curvature"], {"a": 1}])
 def test_bad_metrics(metric):
     for make in (Sparsity, GlobalSparsity, GroupSparsity, UnitSparsity):
         with pytest.raises(ValueError, match="`metric`. Expected one of .*Received"):

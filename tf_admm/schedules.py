@@ -230,13 +230,26 @@ class Cubic(Schedule):
 
 def get(identifier: Any) -> Schedule:
     """A `Schedule` from a `Schedule`, its serialised form, `"auto"`, or a number."""
+    if isinstance(identifier, dict):
+        identifier = keras.saving.deserialize_keras_object(identifier)
     if isinstance(identifier, Schedule):
         return identifier
-    if identifier == "auto":
-        return Balanced()
-    if isinstance(identifier, dict):
-        return keras.saving.deserialize_keras_object(identifier)
-    return Constant(identifier)
+    return Balanced() if identifier == "auto" else Constant(identifier)
+
+
+def checked(schedule: Schedule, rho: Any) -> float:
+    """What a schedule of rho gave, as a float.
+
+    Raises:
+        ValueError: if it is negative or not finite.
+    """
+    value = float(rho)
+    if not 0.0 <= value < math.inf:
+        raise ValueError(
+            "Expected a schedule that gives finite, non-negative numbers as `rho`. "
+            f"Received: {value} from {type(schedule).__name__}"
+        )
+    return value
 
 
 def _number(name, value, minimum):

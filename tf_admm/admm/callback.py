@@ -11,6 +11,7 @@ from tf_admm.admm import rounds as parts
 from tf_admm.admm.model import ADMMModel
 from tf_admm.admm.progress import ADMM
 from tf_admm.admm.progress import DENSE
+from tf_admm.admm.progress import RETRAINING
 
 
 class ADMMCallback(keras.callbacks.Callback):
@@ -49,8 +50,9 @@ class ADMMCallback(keras.callbacks.Callback):
         ValueError: before training, if the model is not an `ADMMModel`, if
             `admm_epochs` is greater than `epochs`, if no update would ever
             be made, if rounds are asked for and no regrowth, if there are no
-            validation data for `evaluate_cut`, or if no optimizer can be made from
-            the config of the compiled one.
+            validation data for `evaluate_cut`, if no optimizer can be made from
+            the config of the compiled one, or if a kernel that is yet to be pruned
+            is frozen; and in retraining, if a pruned kernel is not finite.
     """
 
     def __init__(
@@ -108,7 +110,7 @@ class ADMMCallback(keras.callbacks.Callback):
                 f"`regrowth` of the `ADMMModel`. Received: rounds={self.rounds}, "
                 f"admm_epochs={self._epochs}, regrowth={self.model.regrowth}"
             )
-        if self.evaluate_cut and self.model.validation is None:
+        if self.evaluate_cut and self.model.validate_cut is None:
             raise ValueError(
                 "Expected `validation_data` in `fit`, on which to evaluate the cut. "
                 "Received: none, and evaluate_cut=True"
@@ -124,6 +126,8 @@ class ADMMCallback(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._check_replay(epoch)
+        if self.model.phase != RETRAINING:
+            self.model.check_trainable()
         if self.model.phase == DENSE:
             self._begin(epoch)
         if self.model.phase == ADMM:
@@ -197,6 +201,8 @@ class ADMMCallback(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {} if logs is None else logs
+        if self.model.phase == RETRAINING:
+            self.model.check_retrained()
         logs["admm_penalty"] = self.model.penalty()
         in_admm = self.model.phase == ADMM
         if in_admm and self._pace.at_end and self.model.steps_since_update:
@@ -212,7 +218,7 @@ class ADMMCallback(keras.callbacks.Callback):
 
     def _cut_metrics(self, in_admm, logs):
         if in_admm:
-            found = self.model.evaluate_cut(self.model.validation)
+            found = self.model.validate_cut()
             return {f"val_{name}_cut": value for name, value in found.items()}
         found = {name: value for name, value in logs.items() if name.startswith("val_")}
         return {f"{name}_cut": value for name, value in found.items()}

@@ -2,9 +2,11 @@
 
 import math
 import numbers
+import os
 
 import keras
 
+from tf_admm import schedules
 from tf_admm.structure import kernels
 from tf_admm.structure.checks import check_built
 
@@ -26,6 +28,12 @@ def check_kept(kept):
             f"below 1 and ends at 1. Received: kept={kept.get_config()}, which ends at "
             f"{ends}"
         )
+
+
+def check_rho(schedule):
+    """Raise unless a schedule of rho gives what rho may be."""
+    for t in range(9):
+        schedules.checked(schedule, schedule(t / 8))
 
 
 def check_given(constraints):
@@ -75,6 +83,40 @@ def check_registered(model):
             f"the model '{model.name}' with {unknown}. Decorate them with "
             "`@keras.saving.register_keras_serializable(package=...)`, and give "
             "them `get_config` if their `__init__` takes arguments."
+        )
+
+
+def check_parts(*configs):
+    """Raise if serialised sets and schedules hold what could not be made again."""
+    unknown = set()
+    for config in configs:
+        keras.tree.traverse(lambda node: unknown.update(_unregistered(node)), config)
+    if unknown:
+        raise ValueError(
+            "Expected the sets, metrics and schedules of an `ADMMModel` to be "
+            "registered before it is saved, since it could not be loaded again. "
+            f"Received: {sorted(unknown)}. Decorate them, functions with a name of "
+            "their own, with `@keras.saving.register_keras_serializable(package=...)`."
+        )
+
+
+def _unregistered(node):
+    """The name of a class or function that a config is of, in a list, or none."""
+    if not isinstance(node, dict) or not {"module", "config"} & set(node):
+        return []
+    module, config = node.get("module") or "", node.get("config")
+    # A function has its own name where a class has its arguments.
+    name = config if isinstance(config, str) else node.get("registered_name") or ""
+    known = module.split(".")[0] == "keras" or ">" in name
+    return [] if known else [name or "lambda"]
+
+
+def check_path(path):
+    """Raise if Keras would write another format, which holds no `ADMMModel`."""
+    if os.fspath(path).endswith((".h5", ".hdf5")):
+        raise ValueError(
+            "Expected a file whose name ends in '.keras', to save an `ADMMModel`. "
+            f"Received: {path}"
         )
 
 

@@ -12,6 +12,7 @@ from tf_admm.admm import checks
 from tf_admm.admm import defaults
 from tf_admm.admm import progress
 from tf_admm.admm import trainers
+from tf_admm.admm.cutting import Cutting
 from tf_admm.admm.phases import Phases
 from tf_admm.admm.progress import ADMM
 from tf_admm.admm.progress import RETRAINING
@@ -22,7 +23,7 @@ from tf_admm.structure import members
 
 
 @keras.saving.register_keras_serializable(package="tf_admm")
-class ADMMModel(Phases, Reading, Saving, trainers.Trainer, keras.Model):
+class ADMMModel(Phases, Cutting, Reading, Saving, trainers.Trainer, keras.Model):
     """Prunes a Keras model by ADMM: compile it, fit it, take its `.model`.
 
     ADMM minimises `f(W, b)` subject to `W_i in S_i`, by three updates:
@@ -116,6 +117,7 @@ class ADMMModel(Phases, Reading, Saving, trainers.Trainer, keras.Model):
         checks.check_given(constraints)
         kept = schedules.get(1.0 if kept is None else kept)
         checks.check_kept(kept)
+        checks.check_rho(schedule)
         checks.check_regrowth(regrowth)
         self.check_backend()
         checks.check_model(model)
@@ -126,7 +128,8 @@ class ADMMModel(Phases, Reading, Saving, trainers.Trainer, keras.Model):
             matched = members.match(model, constraints)
         self.check_scope([kernel for kernel, _ in matched])
         # The model casts its inputs itself, as its own dtype policy says.
-        super().__init__(autocast=False, **kwargs)
+        # That policy also says whether `compile` scales the loss.
+        super().__init__(autocast=False, **{"dtype": model.dtype_policy, **kwargs})
         self.model = model
         self.schedule = schedule
         self.kept = kept
@@ -137,7 +140,7 @@ class ADMMModel(Phases, Reading, Saving, trainers.Trainer, keras.Model):
         self._progress = progress.Progress(self.add_weight)
         self.restored = False
         self.drawn = {}
-        self.validation = None
+        self.validate_cut = None
         self.built = True
 
     @property
@@ -158,21 +161,27 @@ class ADMMModel(Phases, Reading, Saving, trainers.Trainer, keras.Model):
         return self._slots.penalty(self.rho)
 
     def fit(self, *args, **kwargs):
-        """`keras.Model.fit`, which says so if it ends before retraining."""
+        """`keras.Model.fit`, which says so if it ends before retraining.
+
+        Raises:
+            ValueError: if a pruned kernel is not finite before an update of Z and U,
+                or as retraining ends, with `ADMMCallback` as each epoch of it does.
+        """
         given = inspect.signature(super().fit).bind(*args, **kwargs)
         given.apply_defaults()
         given.arguments["callbacks"] = progress.with_bar(**given.arguments)
-        self.validation = given.arguments["validation_data"]
+        self.validate_cut = self._validation(**given.arguments)
         try:
             history = super().fit(*given.args, **given.kwargs)
         finally:
-            self.validation = None
+            self.validate_cut = None
         # `BackupAndRestore` leaves it behind, and then the `initial_epoch` of
         # the next fit would be ignored.
         self._initial_epoch = None
         if self.phase == RETRAINING:
             # Keras writes weight averages over the weights as `fit` ends.
             self._restrict_weights()
+            self.check_retrained()
         elif self.phase == ADMM:
             warnings.warn(
                 "`fit` ended in the ADMM phase: the weights are not pruned yet. "
@@ -189,27 +198,10 @@ class ADMMModel(Phases, Reading, Saving, trainers.Trainer, keras.Model):
             )
         return history
 
-    def evaluate_cut(self, data: Any, **kwargs: Any) -> dict[str, float]:
-        """What `evaluate` would say if ADMM ended now, and the weights were cut.
-
-        Args:
-            data: a data set, or a tuple `(x, y)` or `(x, y, sample_weight)`.
-            **kwargs: those of `evaluate`.
-
-        Returns:
-            Dict of floats, the loss and the compiled metrics.
-        """
-        given = data if isinstance(data, tuple) else (data,)
-        given = dict(zip(("x", "y", "sample_weight"), given))
-        with checkpoints.put_back([v for s in self._slots for v in s.variables]):
-            self._settle()
-            self._slots.trim()
-            return self.evaluate(**given, verbose=0, return_dict=True, **kwargs)
-
     # Its config.
 
     def get_config(self):
-        checks.check_registered(self.model)
+        self._check_loadable()
         return {
             **super().get_config(),
             "model": keras.saving.serialize_keras_object(self.model),

@@ -22,6 +22,7 @@ class Phases:
         self._begin(self.schedule(0.0))
 
     def _begin(self, rho):
+        rho = schedules.checked(self.schedule, rho)
         size = self._slots.begin(self._excess(0.0))
         self._progress.rho.assign(rho)
         self._progress.depart(self.penalty(), size)
@@ -73,7 +74,7 @@ class Phases:
         kept = self._excess(t)
         sums = self._slots.update(kept)
         self._note(sums)
-        self._change_rho(float(self._next_rho(t, followed, kept)))
+        self._change_rho(self._next_rho(t, followed, kept))
         self._progress.depart(self.penalty(), updates.size(sums))
         self._progress.steps.assign(0)
 
@@ -98,7 +99,8 @@ class Phases:
             most=optimizer.steepest(self.optimizer) if self.compiled else math.inf,
             kept=kept,
         )
-        return self.schedule.update(t, self.rho, found)
+        rho = self.schedule.update(t, self.rho, found)
+        return schedules.checked(self.schedule, rho)
 
     @property
     def _is_measuring(self):
@@ -146,7 +148,28 @@ class Phases:
 
     def _check_finite(self):
         self.sync()
-        self._slots.check_finite()
+        self._slots.check_finite("before the Z-step", "lower the learning rate, or rho")
+
+    def check_trainable(self) -> None:
+        """Raise unless all that is yet to be pruned can be trained.
+
+        Raises:
+            ValueError: which names the kernels.
+        """
+        self._slots.check_trainable()
+
+    def check_retrained(self) -> None:
+        """Raise if retraining has made a kernel NaN or infinite.
+
+        Raises:
+            ValueError: which names the kernel.
+        """
+        self.sync()
+        self._slots.check_finite(
+            "in retraining",
+            "lower the learning rate, or use an optimizer that takes rows and columns "
+            "of gradients that are 0.0, such as Adam; Keras' Adafactor makes them NaN",
+        )
 
     def restart_optimizer(self, config):
         """Put the compiled optimizer back to its beginning, in place."""

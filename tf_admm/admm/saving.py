@@ -1,7 +1,10 @@
 """The whole run in Keras' files."""
 
 import contextlib
+import json
 import os
+
+import keras
 
 from tf_admm import files
 from tf_admm.admm import checkpoints
@@ -21,10 +24,22 @@ class Saving:
         """`keras.Model.save`; the file is there whole, or as it was before.
 
         Of several processes the first writes, and all call it.
+
+        Raises:
+            ValueError: if the file could not be loaded again.
         """
-        checks.check_registered(self.model)
+        checks.check_path(filepath)
+        self._check_loadable()
         with self.writing(filepath) as path, _whole(path, overwrite) as path:
             super().save(path, overwrite, **kwargs)
+
+    def _check_loadable(self):
+        """Raise if a `.keras` file of it could not be loaded again."""
+        checks.check_registered(self.model)
+        checks.check_parts(
+            json.loads(checkpoints.describe(self.model, self._slots)),
+            keras.saving.serialize_keras_object([self.schedule, self.kept]),
+        )
 
     def save_weights(self, filepath, overwrite=True, **kwargs):
         """`keras.Model.save_weights`, called and written likewise."""

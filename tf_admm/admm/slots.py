@@ -99,17 +99,31 @@ class Slots:
         """Whether what z settled is of the sets themselves, not of looser ones."""
         return all([bool(shared.admits()) for shared in self._shared])
 
-    def check_finite(self):
-        """Raise if a w or an f holds NaN or infinity."""
+    def check_trainable(self):
+        """Raise if a w is frozen: u would grow, and w not follow."""
+        frozen = [slot.kernel.path for slot in self if not slot.w.trainable]
+        if frozen:
+            raise ValueError(
+                "Expected the kernels that ADMM prunes to be trainable until it has "
+                f"ended. Received: {frozen}, which are frozen. Set "
+                "`layer.trainable = True` and compile again, or freeze them later."
+            )
+
+    def check_finite(self, when, mend):
+        """Raise if a w or an f holds NaN or infinity.
+
+        Args:
+            when: str, at which time they should not.
+            mend: str, what to change.
+        """
         found = [shared.are_finite() for shared in self._shared]
         for shared, finite in zip(self._shared, found):
             for slot, (w, f) in zip(shared.slots, ops.convert_to_numpy(finite)):
                 if not (w and f):
                     raise ValueError(
                         f"Expected the {'squared gradient of' if w else 'kernel'} "
-                        f"'{slot.kernel.path}' to be finite before the Z-step. "
-                        "Received: NaN or infinity in it. The training has diverged: "
-                        "lower the learning rate, or rho."
+                        f"'{slot.kernel.path}' to be finite {when}. Received: NaN or "
+                        f"infinity in it. The training has diverged: {mend}."
                     )
 
 

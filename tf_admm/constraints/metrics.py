@@ -25,7 +25,7 @@ def get(metric):
     """
     if isinstance(metric, dict):
         metric = keras.saving.deserialize_keras_object(metric)
-    if not callable(metric) and metric not in METRICS:
+    if not callable(metric) and metric not in list(METRICS):
         raise ValueError(
             f"Invalid value for argument `metric`. Expected one of {list(METRICS)}, or "
             f"a function of v and f. Received: metric={metric!r}"

@@ -27,18 +27,26 @@ class Steps:
         """
         rho = self._progress.rho * ops.cast(scale, "float32") * share
         retraining = self._progress.retraining()
+        gradients = list(gradients)
+        for place, slot in self._trained():
+            g = _dense(gradients[place], slot.w)
+            gradients[place] = slot.steer(g, rho, retraining)
+        return gradients
+
+    def _trained(self):
+        """`(place, slot)` of those whose w is among the trainable weights, and where.
+
+        One that was frozen since gets no gradient.
+        """
         slots = {id(slot.w): slot for slot in self._slots}
-        return [
-            slots[id(w)].steer(_dense(g, w), rho, retraining) if id(w) in slots else g
-            for g, w in zip(gradients, self.trainable_weights)
-        ]
+        places = enumerate(map(id, self.trainable_weights))
+        return [(place, slots[w]) for place, w in places if w in slots]
 
     def _measure(self, gradients, scale, reduced=lambda g: g):
         """The squared gradient of the task, of the whole batch, while ADMM runs."""
-        found = {id(w): g for w, g in zip(self.trainable_weights, gradients)}
-        for slot in self._slots:
+        for place, slot in self._trained():
             if slot.f is not None:
-                g = reduced(_dense(found[id(slot.w)], slot.w))
+                g = reduced(_dense(gradients[place], slot.w))
                 slot.measure(g / ops.cast(scale, g.dtype), self._progress.retraining())
 
     def _is_bound(self):
