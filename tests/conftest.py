@@ -12,6 +12,19 @@ import pytest
 # of the time.
 gc.set_threshold(100_000, 50, 50)
 
+
+@pytest.fixture(scope="module", autouse=True)
+def looked_through():
+    """What is left of a file is not looked through again.
+
+    The converter collects garbage each time, which takes seconds once TensorFlow's
+    graphs of many tests are there.
+    """
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 #: The longest files, which begin first: at the end a worker would wait for them.
 FIRST = ("test_distribution", "test_training", "test_examples", "test_rounds")
 FIRST += ("test_sets_training", "test_resume", "test_reporting", "test_compression")
