@@ -237,7 +237,7 @@ def test_a_file_is_compiled_if_keras_alone_can_load_it(tmp_path, metric):
     model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.3), loss, metrics=[metric])
-    copies.save(model, tmp_path / "a.keras", copies.compiled(model))
+    copies.save(model, tmp_path / "a.keras", copying.compile_config(model))
     loaded = keras.saving.load_model(tmp_path / "a.keras")
     np.testing.assert_array_equal(loaded(X[:4]), model(X[:4]))
     assert loaded.compiled == (metric == "accuracy")

@@ -135,4 +135,4 @@ def test_dead_channels_behind_attention_and_merges():
         joined = layers.Concatenate()([layers.Add()([x, y]), layers.Maximum()([x, -x])])
         return layers.Multiply()([joined, joined])
 
-    check(model_with(between))
+    assert not check(model_with(between)).stopped

@@ -7,7 +7,6 @@ import keras
 
 from tf_admm.compression import batches
 from tf_admm.compression import checks
-from tf_admm.compression import copies
 from tf_admm.compression import families
 from tf_admm.compression import goals
 from tf_admm.compression import measuring
@@ -21,6 +20,7 @@ from tf_admm.compression.training import Trainer
 from tf_admm.export.tflite.signature import Signature
 from tf_admm.printing import shown
 from tf_admm.reporting import page
+from tf_admm.structure.copying import compile_config
 from tf_admm.structure.copying import copied
 
 #: What is pruned, one after the other.
@@ -144,7 +144,7 @@ def compress(
         )
     options = {"goal": goal, "structure": structure, "epochs": epochs}
     options |= {"metric": metric, "mode": mode, "batch_size": batch_size, "seed": seed}
-    options["compiled"] = compiled = copies.compiled(model)
+    options["compiled"] = compiled = compile_config(model)
     key = runs.fingerprint(model, given, **options)
     run = runs.Run(output, key, overwrite, compiled)
     if run.stages:

@@ -1,7 +1,5 @@
 """Models as files."""
 
-import warnings
-
 import keras
 
 from tf_admm import files
@@ -23,13 +21,6 @@ def save(model, path, compiled=None):
         copy.compile_from_config(compiled)
     with files.replacing(path, ".keras") as temporary:
         copy.save(temporary)
-
-
-def compiled(model):
-    """What `get_compile_config` says of a model, of a lambda without Keras' advice."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return model.get_compile_config()
 
 
 def _is_known(compiled):

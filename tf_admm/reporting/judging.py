@@ -9,6 +9,7 @@ import numpy as np
 
 from tf_admm.export.tflite import states
 from tf_admm.reporting import direction
+from tf_admm.structure import copying
 from tf_admm.structure.precision import float32_compute
 
 #: Rows that go through a model at once.
@@ -221,9 +222,7 @@ def first(model, logs):
 
 def _named_outputs(model):
     """The names of outputs that metrics were compiled for, in that order."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        metrics = (model.get_compile_config() or {}).get("metrics")
+    metrics = (copying.compile_config(model) or {}).get("metrics")
     return list(metrics) if isinstance(metrics, dict) else []
 
 

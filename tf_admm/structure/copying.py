@@ -1,6 +1,7 @@
 """Models and layers once more."""
 
 import tempfile
+import warnings
 
 import keras
 
@@ -42,6 +43,13 @@ def copy_state(old: keras.Layer, new: keras.Layer) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 a.save_assets(folder)
                 b.load_assets(folder)
+
+
+def compile_config(model):
+    """What `get_compile_config` says of a model, of a lambda without Keras' advice."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return model.get_compile_config()
 
 
 def classes(model):
