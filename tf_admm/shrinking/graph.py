@@ -152,6 +152,11 @@ class Graph:
             w = np.compress(mask, w, axis=axis)
         return w
 
+    def made(self, call, config):
+        """The layer that is called, of another config."""
+        kind, *_ = self._kinds.get(id(call.layer)) or [kinds.Kind(call)]
+        return kind.made(config)
+
     def apply(self, call, layer, args, kwargs):
         """Call the new layer on new tensors, as the old one was called."""
         kind = next(k for k in self._kinds[id(call.layer)] if k.call is call)

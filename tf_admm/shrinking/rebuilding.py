@@ -109,11 +109,11 @@ class _Builder:
             return self._made[key]
         if altered:
             config, weights = self._graph.smaller(call)
-            layer = _from_config(call.layer, self._renamed(config, call.layer, above))
+            layer = self._graph.made(call, self._renamed(config, call.layer, above))
             if weights:
                 self._weights.append((layer, weights))
         else:
-            layer = self._carried(call.layer, above)
+            layer = self._carried(call, above)
         self.is_chain &= isinstance(layer, keras.Layer) and not above
         self._made[key] = layer
         self.layers.append(layer)
@@ -128,11 +128,12 @@ class _Builder:
         self._names.add(name)
         return config | {"name": name}
 
-    def _carried(self, layer, above):
+    def _carried(self, call, above):
         """A copy with the same state; if none can be made, the layer itself."""
+        layer = call.layer
         try:
             config = self._renamed(layer.get_config(), layer, above)
-            new = _from_config(layer, config)
+            new = self._graph.made(call, config)
             if isinstance(layer, keras.Layer) and layer.built:
                 copy_state(layer, new)
             return new
@@ -147,7 +148,3 @@ class _Builder:
 
 def _is_symbolic(x):
     return isinstance(x, keras.KerasTensor)
-
-
-def _from_config(layer, config):
-    return type(layer).from_config(config)

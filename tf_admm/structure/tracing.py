@@ -162,7 +162,8 @@ class _Recorder:
 
     def opened(self, layer, args, kwargs):
         """What its own code makes of the tensors, each step noted."""
-        return layer.call(*args, **kwargs)
+        parts = {part.name: part for part, _ in kernels.walk(layer)}
+        return kinds.opened(layer, parts, self._call, args, kwargs)
 
     # Keras notes each symbolic call in the layers that it touches, for good.
 
@@ -183,7 +184,7 @@ def _opens(layer):
         return True
     return (
         isinstance(layer, keras.Layer)
-        and not kinds.is_known(layer)
+        and kinds.says_more(layer)
         and not kernels.own_variables(layer)
     )
 

@@ -16,10 +16,12 @@ from tf_admm.structure.kinds.table import axes
 from tf_admm.structure.kinds.table import entry
 from tf_admm.structure.kinds.table import is_known
 from tf_admm.structure.kinds.table import of
+from tf_admm.structure.kinds.table import opened
 from tf_admm.structure.kinds.table import places
 from tf_admm.structure.kinds.table import prospect
 from tf_admm.structure.kinds.table import register_layer
 from tf_admm.structure.kinds.table import rows
+from tf_admm.structure.kinds.table import says_more
 
 __all__ = [
     "MAKES",
@@ -36,10 +38,12 @@ __all__ = [
     "entry",
     "is_known",
     "of",
+    "opened",
     "places",
     "prospect",
     "register_layer",
     "rows",
+    "says_more",
     "value",
     "zeros",
 ]

@@ -167,6 +167,10 @@ class Kind:
 
     # The smaller layer.
 
+    def made(self, config):
+        """The layer, or a smaller one, of a config."""
+        return type(self.layer).from_config(config)
+
     def config(self, config, size, shift):
         """The config of the smaller layer.
 

@@ -1,9 +1,7 @@
 """Layers of keras-hub that are no plain stacks of Keras' own."""
 
-import keras
 import numpy as np
 
-from tf_admm.structure.kinds import activations
 from tf_admm.structure.kinds.base import MAKES
 from tf_admm.structure.kinds.base import READS
 from tf_admm.structure.kinds.base import Kind
@@ -67,50 +65,3 @@ class Patches(Kind):
         config = {key: entry for key, entry in config.items() if key not in follows}
         bias = self.layer.use_patch_bias
         return config | {"hidden_dim": size(self.y), "use_patch_bias": bias}
-
-
-class Decoder(Kind):
-    """TransformerDecoder: the hidden units of its two dense layers.
-
-    The channels that it reads and returns stay, and so do its heads: their size is
-    made from their number.
-    """
-
-    opaque = False
-
-    def __init__(self, call):
-        super().__init__(call)
-        self.hidden = keras.KerasTensor((1, self.layer.intermediate_dim))
-
-    def why_opaque(self):
-        return None
-
-    def inner(self):
-        return [self.hidden]
-
-    def whole(self):
-        why = f"'{self.layer.name}' normalises all of it"
-        return [(x, why) for x in (*self.call.inputs, *self.call.outputs)]
-
-    def _weight(self, path):
-        return next(w for w in self.layer.weights if w.path.endswith(path))
-
-    def links(self):
-        every, first = self.all_of(self.hidden), "feedforward_intermediate_dense"
-        out = self._weight("feedforward_output_dense/kernel")
-        return [
-            Link(MAKES, self._weight(f"{first}/kernel"), 1, self.hidden, every),
-            Link(MAKES, self._weight(f"{first}/bias"), 0, self.hidden, every),
-            Link(READS, out, 0, self.hidden, every),
-            Link(MAKES, out, 1, self.y, self.all_of(self.y)),
-        ]
-
-    def constants(self, known):
-        kernel, bias = (value(link.variable) for link in self.links()[:2])
-        zero = (kernel == 0).all(axis=0) & (bias == 0)
-        values = np.where(zero, 0.0, np.nan)
-        return [(self.hidden, activations.activated(self.layer.activation, values))]
-
-    def config(self, config, size, shift):
-        # Built from its own record of shapes, which its name in a file needs.
-        return config | {"intermediate_dim": size(self.hidden)}

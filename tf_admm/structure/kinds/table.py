@@ -6,6 +6,7 @@ import keras
 
 from tf_admm.structure.kinds import attention
 from tf_admm.structure.kinds import convolution
+from tf_admm.structure.kinds import decoder
 from tf_admm.structure.kinds import einsum
 from tf_admm.structure.kinds import elementwise
 from tf_admm.structure.kinds import embedding
@@ -54,9 +55,10 @@ KINDS = {
     L.EinsumDense: einsum.Einsum,
     **dict.fromkeys((L.Embedding, L.ReversibleEmbedding), embedding.Embedding),
     "keras_hub>PositionEmbedding": hub.Positions,
-    "keras_hub>TransformerDecoder": hub.Decoder,
+    "keras_hub>TransformerDecoder": decoder.Decoder,
     "keras_hub>ViTPatchingAndEmbedding": hub.Patches,
     L.MultiHeadAttention: attention.Heads,
+    "keras_hub>CachedMultiHeadAttention": decoder.Cached,
     **dict.fromkeys((L.SimpleRNN, L.LSTM, L.GRU), recurrent.Recurrent),
     **dict.fromkeys((L.SimpleRNNCell, L.LSTMCell, L.GRUCell), recurrent.Cell),
     **dict.fromkeys(
@@ -99,6 +101,9 @@ KINDS = {
     L.TimeDistributed: Timed,
     L.Bidirectional: recurrent.Both,
 }  # fmt: skip
+#: Of layers that hold others, by package and name: what they call, where their own
+#: code can't be run on no data.
+OPENINGS = {"keras_hub>TransformerDecoder": decoder.opened}
 #: Operations of `keras.ops` between layers, by name.
 OPERATIONS = {
     **dict.fromkeys(
@@ -153,6 +158,24 @@ def _name(cls):
 def is_known(layer):
     """Whether the table holds the layer."""
     return entry(layer) is not Kind
+
+
+def says_more(layer):
+    """Whether the calls that a layer makes itself say more than its kind does."""
+    return _name(type(layer)) in OPENINGS or not is_known(layer)
+
+
+def opened(layer, parts, note, args, kwargs):
+    """What a layer makes of tensors by calls of others, each of them noted.
+
+    Args:
+        parts: dict from names to the layers that it holds.
+        note: function that notes the call of a layer, and returns its result.
+    """
+    own = OPENINGS.get(_name(type(layer)))
+    if own is None:
+        return layer.call(*args, **kwargs)
+    return own(layer, parts, note, *args, **kwargs)
 
 
 def of(call):
