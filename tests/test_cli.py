@@ -289,7 +289,17 @@ BAD = {
         "--history",
         "not there",
     ),
+    "report, no history": (
+        ["report", "model.keras", "--history=text.csv", "--html=page.html"],
+        "--history",
+        "a column 'epoch'",
+    ),
     "report, metric": (["report", "model.keras", "--metric=mae"], "DATA", "none"),
+    "shrink, no place for files": (
+        ["shrink", "model.keras", "--output=/proc/small.keras"],
+        "--output",
+        "can be written",
+    ),
     "compress, done": (
         ["compress", "model.keras", "data.npz", "--output=done"],
         "--output",
@@ -641,12 +651,22 @@ def test_reported(here, tmp_path, capsys):
     assert f"{dense['bytes']:,}" in page.read_text()
 
 
+GOES_ON = "The same command goes on"
+UNFINISHED = "pruned.keras.unfinished"
+#: By name: flags, output, the file that says it has begun, and what is printed.
 STOPPED = {
-    "compress": (["--max_drop=1", "--epochs=10"], "out", "out/.run/stage_1"),
+    "compress": (["--max_drop=1", "--epochs=10"], "out", "out/.run/stage_1", GOES_ON),
     "prune": (
         ["--admm_epochs=300"],
         "pruned.keras",
-        "pruned.keras.unfinished/training_metadata.json",
+        f"{UNFINISHED}/training_metadata.json",
+        GOES_ON,
+    ),
+    "prune at once": (
+        ["--admm_epochs=300"],
+        "pruned.keras",
+        f"{UNFINISHED}/run.json",
+        "No epoch was done",
     ),
 }
 
@@ -654,7 +674,8 @@ STOPPED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STOPPED)
 def test_ctrl_c_says_how_to_go_on(name, world, tmp_path):
-    options, output, begun = STOPPED[name]
+    options, output, begun, told = STOPPED[name]
+    name = name.partition(" ")[0]
     command = [TF_ADMM, name, world / "model.keras", world / "data.npz", *options]
     command += [f"--output={output}"]
     process = subprocess.Popen(
@@ -667,7 +688,8 @@ def test_ctrl_c_says_how_to_go_on(name, world, tmp_path):
     _, printed = process.communicate(timeout=60)
     assert process.returncode == 130
     assert printed.startswith(f"tf-admm {name}: stopped. ")
-    assert "The same command goes on" in printed
+    assert told in printed
+    assert (tmp_path / UNFINISHED).exists() == (name == "prune" and told == GOES_ON)
     assert len(printed.splitlines()) == 1
     if name == "compress":
         keras.saving.load_model(tmp_path / "out" / "model.keras")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import tempfile
 import uuid
 
 
@@ -22,6 +23,19 @@ def replacing(path, ending=""):
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
+
+
+def can_write(folder):
+    """Whether a file can be made in a folder: one is, and is gone at once.
+
+    What the folder's permissions say is not enough: of `/proc` and of a disk that is
+    mounted to be read, they may say yes.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def save_json(record, path):

@@ -1,6 +1,7 @@
 """Paths, checked before anything heavy is imported."""
 
 import os
+import tempfile
 import zipfile
 
 from tf_admm_cli.problems import BadInput
@@ -85,10 +86,14 @@ def check_output(name, path, ending, overwrite):
 
 def check_folder(name, folder, path):
     """Raise unless the folder of a path is there, and can be written to."""
-    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+    try:
+        # Of /proc, and of a disk that is mounted to be read, permissions may say yes.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
         raise BadInput(
             name, f"Expected a folder that can be written to. Received: {path}"
-        )
+        ) from error
 
 
 def check_new_folder(name, path):

@@ -1,5 +1,6 @@
 """Pruning by ADMM, with a bar, and a backup to go on from."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -28,9 +29,10 @@ def pruned(given, opened):
     model = opened.model
     admm = _wrapped(model, given)
     backup = Backup(given)
-    before = objective.evaluated(model, validation)
-    name, dense = objective.headline(model, before, given.metric)
-    _fit(admm, train, validation, given, name, backup)
+    with backup.kept():
+        before = objective.evaluated(model, validation)
+        name, dense = objective.headline(model, before, given.metric)
+        _fit(admm, train, validation, given, name, backup)
     value = objective.evaluated(model, validation)[name]
     size = tf_admm.save_compressed(model, given.output)
     backup.remove()
@@ -88,11 +90,6 @@ def _fit(admm, train, validation, given, metric, backup):
                 ),
             ],
         )
-    except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(
-            "The same command goes on from the last epoch; until then its state is in "
-            f"{backup.folder}."
-        ) from stop
     finally:
         bar.close()
 
@@ -121,6 +118,24 @@ class Backup:
         os.makedirs(self.folder, exist_ok=True)
         with open(path, "w", encoding="utf-8") as file:
             json.dump(wanted, file)
+
+    @contextlib.contextmanager
+    def kept(self):
+        """A scope that says, when it is stopped, how to go on.
+
+        Where no epoch was done, nothing is left of it.
+        """
+        try:
+            yield
+        except KeyboardInterrupt as stop:
+            told = (
+                "The same command goes on from the last epoch; until then its state is "
+                f"in {self.folder}."
+            )
+            if os.listdir(self.folder) == ["run.json"]:
+                self.remove()
+                told = "No epoch was done, and nothing is left of it."
+            raise KeyboardInterrupt(told) from stop
 
     def remove(self):
         """Remove it."""

@@ -175,7 +175,7 @@ def check(folder, overwrite=False):
     above = os.path.abspath(folder)
     while not os.path.exists(above):
         above = os.path.dirname(above)
-    if not os.path.isdir(above) or not os.access(above, os.W_OK):
+    if not files.can_write(above):
         raise ValueError(
             f"Expected `output` to be a folder that can be written. Received: {folder}"
         )

@@ -5,6 +5,8 @@ import os
 
 import keras
 
+from tf_admm import files
+
 
 def check_model(model):
     """Raise unless `model` is a built Keras model."""
@@ -63,7 +65,7 @@ def _in_a_folder(path):
             "Expected the folder of `path` to exist. Received: "
             f"path={path!r}, whose folder {folder!r} doesn't"
         )
-    if not os.access(folder, os.W_OK):
+    if not files.can_write(folder):
         raise ValueError(
             "Expected the folder of `path` to be writable. Received: "
             f"path={path!r}, whose folder {folder!r} isn't"

@@ -67,6 +67,12 @@ def _csv(path):
             f"history={os.fspath(path)!r}, {error}"
         ) from error
     names = rows[0] if rows else ()
+    if rows and "epoch" not in names:
+        raise ValueError(
+            "Expected `history` to be a CSV as `keras.callbacks.CSVLogger` writes it, "
+            f"with a column 'epoch'. Received: history={os.fspath(path)!r}, with the "
+            f"columns {list(names)}"
+        )
     # Keras has "NA" where an epoch had no validation.
     return {
         name: [np.nan if row[name] == "NA" else row[name] for row in rows]

@@ -30,11 +30,7 @@ def check(path):
     if path is None:
         return
     folder = os.path.dirname(os.path.abspath(path))
-    if (
-        os.path.isdir(path)
-        or not os.path.isdir(folder)
-        or not os.access(folder, os.W_OK)
-    ):
+    if os.path.isdir(path) or not files.can_write(folder):
         raise ValueError(
             f"Expected `html` to be a file that can be written. Received: {path}"
         )
