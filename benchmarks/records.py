@@ -36,6 +36,13 @@ THRICE = {"admm_epochs": 210, "retrain_epochs": 90, "rounds": 2}
 #: rho given, and from a small one: more is exchanged on the way.
 COSINE = {"rho": "cosine", "rho_start": 2e-3, "rho_end": 2e-2, "update_freq": 200}
 SHIFT = {"augmentation": "shift"}
+#: All, and what is left out or added, one at a time; gradual pruning is without ADMM.
+ABLATION = {
+    "": {},
+    "_magnitude": {"metric": "magnitude"},
+    "_at_once": {"kept_start": 1},
+    "_regrown": {"rounds": 1},
+}
 #: Layers of ResNet-8; tfmot gets the same rate for all.
 RESNET8 = ["conv", "block2_shortcut", "block3_shortcut", "fc"]
 RESNET8 += [f"block{i}_conv{j}" for i in (1, 2, 3) for j in (1, 2)]
@@ -50,12 +57,15 @@ CASES = {
         )
         for epochs in (5, 10, 15, 30, 60)
     },
-    "lenet5_169x_15": (
-        "lenet5_dense",
-        "lenet5_short",
-        {"ratio": 168.82},
-        "conv1=0.8,conv2=0.97,fc1=0.9965,fc2=0.94",
-    ),
+    **{
+        f"lenet5_169x_15{suffix}": (
+            "lenet5_dense",
+            "lenet5_short",
+            {"ratio": 168.82, **options},
+            None if suffix else "conv1=0.8,conv2=0.97,fc1=0.9965,fc2=0.94",
+        )
+        for suffix, options in ABLATION.items()
+    },
     **{
         f"lenet300_{name}{suffix}": (
             "lenet300_dense",

@@ -30,6 +30,7 @@ CALLS = {
     "MaxPool": lambda x: ops.max_pool(x, 2, padding="same"),
     "Mean": lambda x: ops.mean(x, 1, keepdims=True),
     "Min": lambda x: ops.min(x, 1, keepdims=True),
+    "Normalize": lambda x: ops.normalize(x, 1),
     "Mish": lambda x: layers.Activation("mish")(x),
     "Pad": lambda x: ops.pad(x, ((0, 0), (1, 1), (0, 0))),
     "Power": lambda x: ops.power(ops.abs(x), FACTORS),
@@ -45,6 +46,7 @@ CALLS = {
     "Transpose": lambda x: ops.transpose(x, (0, 1, 2)),
 }
 LAYERS = {
+    "attention": lambda: lambda x: layers.Attention()([x, x[:, 2:]]),
     "average_pooling": lambda: layers.AveragePooling1D(2, padding="same"),
     "batch_norm": lambda: layers.BatchNormalization(),
     "bidirectional": lambda: layers.Bidirectional(
@@ -54,11 +56,18 @@ LAYERS = {
     "depthwise": lambda: layers.DepthwiseConv1D(3, padding="same"),
     "depthwise_valid": lambda: layers.DepthwiseConv1D(3),
     "einsum": lambda: layers.EinsumDense("btc,cd->btd", (7, 4)),
+    "dot": lambda: lambda x: layers.Dot(1)([x[..., :1], x]),
+    "dot_of_channels": lambda: lambda x: layers.Dot(2)([x, x[:, 2:]]),
     "elu": lambda: layers.ELU(),
     "groups": lambda: layers.Conv1D(8, 3, groups=4, padding="same"),
     "group_norm": lambda: layers.GroupNormalization(4),
+    "largest": lambda: lambda x: ops.max(x, (1, -1), keepdims=True),
     "layer_norm": lambda: layers.LayerNormalization(),
     "leaky": lambda: layers.LeakyReLU(),
+    "mean": lambda: lambda x: ops.mean(x, -1),
+    "mean_of_weighted": lambda: (
+        lambda x: ops.expand_dims(ops.average(x, axis=-1, weights=FACTORS), -1)
+    ),
     "norm_over_time": lambda: layers.LayerNormalization(axis=1),
     "prelu": lambda: layers.PReLU(),
     "relu": lambda: layers.ReLU(2.0, 0.1, 0.3),
@@ -66,7 +75,9 @@ LAYERS = {
     "rms_norm": lambda: layers.RMSNormalization(),
     "separable": lambda: layers.SeparableConv1D(4, 3, padding="same"),
     "softmax": lambda: layers.Softmax(1),
+    "sum": lambda: lambda x: ops.sum(x, -1, keepdims=True),
     "transposed": lambda: layers.Conv1DTranspose(4, 3, 2),
+    "unit": lambda: lambda x: ops.normalize(x, -1),
     "unit_norm": lambda: layers.UnitNormalization(),
     "unit_norm_over_time": lambda: layers.UnitNormalization(1),
     "upsampling": lambda: layers.UpSampling1D(2),
@@ -126,7 +137,7 @@ def test_dead_channels_behind_an_operation(name):
 @pytest.mark.parametrize("name", list(LAYERS))
 def test_dead_channels_behind_a_layer(name):
     report = check(model_with(lambda x: LAYERS[name]()(x)))
-    assert bool(report.stopped) == (name == "norm_over_time")
+    assert bool(report.stopped) == (name in ("norm_over_time", "mean_of_weighted"))
 
 
 def test_dead_channels_behind_attention_and_merges():

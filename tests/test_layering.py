@@ -41,9 +41,9 @@ QUARANTINED = ("tensorflow_model_optimization", "tf_keras", "ai_edge_litert")
 PRIVATE = {
     "_compile_config": "compression/training.py",
     "_initial_epoch": "admm/model.py",
-    "_inbound_nodes": "structure/tracing.py",
+    "_inbound_nodes": "structure/recording.py",
     "_layers": "structure/kernels.py",
-    "_outbound_nodes": "structure/tracing.py",
+    "_outbound_nodes": "structure/recording.py",
     "_value": "admm/trainers/jax.py",
 }
 

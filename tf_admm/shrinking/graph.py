@@ -54,7 +54,8 @@ class Graph:
             # One layer has one bias for all of its calls.
             others = [other for other in calls if other is not kind and kind.links()]
             for other in others if x is kind.x else ():
-                good = good & (constants == self._known(other.x))
+                alike = type(other) is type(kind)
+                good = good & (constants == (self._known(other.x) if alike else 0.0))
             return good
 
         return foldable
@@ -152,6 +153,11 @@ class Graph:
             w = np.compress(mask, w, axis=axis)
         return w
 
+    def constant(self, call):
+        """What a call on constants returned, of the channels that stay."""
+        result = keras.ops.convert_to_numpy(call.layer(*call.args, **call.kwargs))
+        return result[..., self.kept(call.outputs[0])]
+
     def made(self, call, config):
         """The layer that is called, of another config."""
         kind, *_ = self._kinds.get(id(call.layer)) or [kinds.Kind(call)]
@@ -170,12 +176,13 @@ class Graph:
         Args:
             paths: dict from ids of kernels to their paths.
         """
-        return {
-            paths[id(link.variable)]: (self.size(link.tensor), len(link.index))
-            for _, kind in self._channels.kinds
-            for link in kind.links()
-            if link.role == kinds.MAKES and id(link.variable) in paths
-        }
+        found = {}
+        for _, kind in self._channels.kinds:
+            for link in kind.links():
+                if link.role == kinds.MAKES and id(link.variable) in paths:
+                    size = self.size(link.tensor), len(link.index)
+                    found.setdefault(paths[id(link.variable)], size)
+        return found
 
     def stopped(self):
         """Names of opaque layers that touch channels which weights make, each once."""

@@ -68,6 +68,9 @@ class _Builder:
             for inner in call.inside:
                 self.add(inner, (*above, call.layer.name))
             return
+        if not call.inputs:
+            self._pair(call.result, self._graph.constant(call))
+            return
         layer = self._layer(call, altered, above)
         args, kwargs = keras.tree.map_structure(self.new, (call.args, call.kwargs))
         if call.inside:

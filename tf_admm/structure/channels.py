@@ -6,7 +6,7 @@ Channels are numbered; a class is a set of them that live and die together.
 import numpy as np
 
 from tf_admm.structure import kinds
-from tf_admm.structure.tracing import tensors
+from tf_admm.structure.calls import tensors
 
 
 class Channels:
@@ -32,6 +32,7 @@ class Channels:
         self._pin(tensors(traced.outputs), "an output of the model")
         for _, kind in self.kinds:
             self._pin_whole(kind)
+        self._pin_unknown_again()
 
     def _found(self, traced):
         yield from tensors((traced.inputs, traced.outputs))
@@ -56,23 +57,22 @@ class Channels:
     def _joined(self):
         ties = [tie for _, kind in self.kinds for tie in kind.ties()]
         pairs = [(self._start[id(t.x)] + t.i, self._start[id(t.y)] + t.j) for t in ties]
-        pairs += self._calls_of_one_layer()
+        pairs += self._by_one_weight()
         if not pairs:
             return np.arange(self.count)
         return components(self.count, *map(np.concatenate, zip(*pairs)))
 
-    def _calls_of_one_layer(self):
-        """A layer that is called again has the same channels."""
+    def _by_one_weight(self):
+        """What the same entries of a weight make or read, in one call and another."""
         first = {}
         for call, kind in self.kinds:
-            again = first.setdefault(id(call.layer), (call, kind))[0]
-            if again is call or not kind.links():
-                continue
-            for x, y in zip(
-                (*call.inputs, *call.outputs), (*again.inputs, *again.outputs)
-            ):
-                every = np.arange(min(kinds.channels(x), kinds.channels(y)))
-                yield self._start[id(x)] + every, self._start[id(y)] + every
+            for link in kind.links():
+                key = id(link.variable), link.axis % len(link.variable.shape)
+                other, by = first.setdefault(key, (link, call))
+                if by is not call and np.array_equal(link.index, other.index):
+                    every = np.arange(len(link.index))
+                    a, b = (self._start[id(one.tensor)] for one in (link, other))
+                    yield a + every, b + every
 
     def _pin_whole(self, kind):
         if kind.opaque:
@@ -80,6 +80,14 @@ class Channels:
             self._pin((*kind.call.inputs, *kind.call.outputs), why)
         for tensor, why in kind.whole():
             self._pin([tensor], why)
+
+    def _pin_unknown_again(self):
+        """What a layer is called on stays if another call of it is opaque."""
+        why = {id(k.layer): k.why_opaque() for _, k in self.kinds if k.opaque}
+        for call, kind in self.kinds:
+            if id(call.layer) in why and not kind.opaque:
+                found = (*call.inputs, *call.outputs, *kind.inner())
+                self._pin(found, f"{why[id(call.layer)]}, called in another way, too")
 
     def _pin(self, found, why):
         for tensor in found:

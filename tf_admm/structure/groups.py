@@ -73,7 +73,9 @@ class ChannelGroup:
     def bytes(self):
         """Bytes of the weights that go with one channel, as float32."""
         parts = (*self.producers, *self.consumers, *self.statistics)
-        return 4 * sum(part.entries for part in parts if not part.stays)
+        # A table that makes and reads them by the same axis counts once.
+        once = {(id(part.variable), part.axis): part for part in parts}
+        return 4 * sum(part.entries for part in once.values() if not part.stays)
 
     def dead(self):
         """Which channels are 0.0 in all producers, a boolean array."""
@@ -208,7 +210,7 @@ def _group(links, numbers, found, why, paths, counts):
         found: a list with a dict, from such a place to entries, for each channel.
     """
     parts = {kinds.MAKES: [], kinds.READS: [], kinds.RIDES: []}
-    macs = 0
+    macs = {}
     for number in numbers:
         link = links[number]
         index = np.array([entries[number] for entries in found])
@@ -217,8 +219,9 @@ def _group(links, numbers, found, why, paths, counts):
         part = Part(path, link.variable, axis, index, link.stays)
         parts[link.role].append(part)
         if counts is not None:
-            macs += counts.get(id(link.variable), 0) * part.entries
-    macs = None if counts is None else macs
+            key = id(link.variable), axis
+            macs[key] = counts.get(id(link.variable), 0) * part.entries
+    macs = None if counts is None else sum(macs.values())
     producers = sorted(
         parts[kinds.MAKES], key=lambda part: len(part.variable.shape) < 2
     )

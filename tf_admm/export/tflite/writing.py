@@ -17,7 +17,7 @@ from tf_admm.export.tflite import quirks
 from tf_admm.export.tflite import report
 from tf_admm.export.tflite.precision import Precision
 from tf_admm.export.tflite.signature import Signature
-from tf_admm.structure.tracing import float32_compute
+from tf_admm.structure.precision import float32_compute
 
 #: Rows of the representative data that outputs are compared on.
 COMPARED_ROWS = 64

@@ -64,10 +64,17 @@ class Kind:
 
     #: Whether channels can be taken out of it.
     opaque = True
+    #: Whether a call on constants, without any tensor of the model, is seen, too.
+    reads_constants = False
 
     def __init__(self, call):
         self.call = call
         self.layer = call.layer
+
+    @classmethod
+    def for_call(cls, call):
+        """The kind of this very call, where a layer can be called in several ways."""
+        return cls(call)
 
     # The weights.
 
@@ -214,6 +221,17 @@ class Kind:
 def channels(tensor):
     """The size of the last axis; 1 of a scalar, and where it is not known."""
     return (tensor.shape[-1] or 1) if len(tensor.shape) else 1
+
+
+def padded(x, stays):
+    """A tensor with zeros at the end, as many as there are channels that are gone.
+
+    Args:
+        stays: boolean array of the channels that there were.
+    """
+    gone = int((~stays).sum())
+    axes = [[0, 0]] * (len(x.shape) - 1)
+    return keras.ops.pad(x, [*axes, [0, gone]]) if gone else x
 
 
 @contextlib.contextmanager

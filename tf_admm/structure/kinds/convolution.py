@@ -21,6 +21,11 @@ class Conv(Linear):
 
     units_name = "filters"
 
+    @classmethod
+    def for_call(cls, call):
+        grouped = cls is Conv and call.layer.groups > 1
+        return Grouped(call) if grouped else cls(call)
+
     @staticmethod
     def rows(layer, variable, x):
         return _grouped(patches.patches(layer, x), layer.groups)

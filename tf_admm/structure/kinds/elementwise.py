@@ -40,14 +40,19 @@ class Zeros(Channelwise):
         return np.where(constants == 0, constants, np.nan)
 
 
+def is_over_channels(call):
+    """Whether the last axis is among those that a layer is said to go along."""
+    axes = getattr(call.layer, "axis", None)
+    axes = axes if isinstance(axes, tuple | list) else [axes]
+    rank = len(call.inputs[0].shape)
+    return any(axis is None or axis % rank == rank - 1 for axis in axes)
+
+
 class Along(Channelwise):
     """Along axes that are not the last."""
 
     def over_channels(self):
-        axes = getattr(self.layer, "axis", None)
-        axes = axes if isinstance(axes, tuple | list) else [axes]
-        rank = len(self.x.shape)
-        return any(axis is None or axis % rank == rank - 1 for axis in axes)
+        return is_over_channels(self.call)
 
     def why_opaque(self):
         return Kind.why_opaque(self) if self.over_channels() else super().why_opaque()

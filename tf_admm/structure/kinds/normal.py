@@ -8,6 +8,7 @@ from tf_admm.structure.kinds.base import RIDES
 from tf_admm.structure.kinds.base import Kind
 from tf_admm.structure.kinds.base import Link
 from tf_admm.structure.kinds.base import channels
+from tf_admm.structure.kinds.base import padded
 from tf_admm.structure.kinds.base import value
 from tf_admm.structure.kinds.elementwise import Channelwise
 
@@ -89,11 +90,9 @@ class Joint(Kind):
 
     def apply(self, layer, args, kwargs, kept):
         (x,), stays = args, kept(self.x)
-        gone = int((~stays).sum())
-        if not gone:
+        if stays.all():
             return layer(x, **kwargs)
-        axes = [[0, 0]] * (len(x.shape) - 1)
-        return layer(keras.ops.pad(x, [*axes, [0, gone]]), **kwargs)[..., : stays.sum()]
+        return layer(padded(x, stays), **kwargs)[..., : stays.sum()]
 
 
 class Root(Joint):

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 
 from tf_admm.structure.kinds import attention
+from tf_admm.structure.kinds import contractions
 from tf_admm.structure.kinds import convolution
 from tf_admm.structure.kinds import decoder
 from tf_admm.structure.kinds import einsum
@@ -53,7 +54,8 @@ KINDS = {
     **dict.fromkeys((L.SeparableConv1D, L.SeparableConv2D), convolution.Separable),
     **dict.fromkeys((L.DepthwiseConv1D, L.DepthwiseConv2D), convolution.Depthwise),
     L.EinsumDense: einsum.Einsum,
-    **dict.fromkeys((L.Embedding, L.ReversibleEmbedding), embedding.Embedding),
+    L.Embedding: embedding.Embedding,
+    L.ReversibleEmbedding: embedding.Reversible,
     "keras_hub>PositionEmbedding": hub.Positions,
     "keras_hub>TransformerDecoder": decoder.Decoder,
     "keras_hub>ViTPatchingAndEmbedding": hub.Patches,
@@ -86,7 +88,7 @@ KINDS = {
     L.LayerNormalization: normal.Joint,
     L.GroupNormalization: normal.Groups,
     L.RMSNormalization: normal.Root,
-    L.UnitNormalization: elementwise.Sums,
+    L.UnitNormalization: contractions.Unit,
     **dict.fromkeys(
         (L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D), elementwise.Zeros
     ),
@@ -97,6 +99,8 @@ KINDS = {
         (L.Add, L.Subtract, L.Average, L.Maximum, L.Minimum), elementwise.Merged
     ),
     L.Multiply: elementwise.MergedProduct,
+    L.Dot: contractions.Inner,
+    L.Attention: contractions.Weighted,
     L.Concatenate: elementwise.Joined,
     L.TimeDistributed: Timed,
     L.Bidirectional: recurrent.Both,
@@ -120,8 +124,9 @@ OPERATIONS = {
         elementwise.Elementwise,
     ),
     "Multiply": elementwise.Product,
-    **dict.fromkeys(("Average", "Mean", "Max", "Min"), elementwise.Means),
-    "Sum": elementwise.Sums,
+    **dict.fromkeys(("Average", "Mean", "Max", "Min"), contractions.Mean),
+    "Sum": contractions.Sum,
+    "Normalize": contractions.Unit,
     "Flip": elementwise.Along,
     **dict.fromkeys(("AveragePool", "MaxPool"), elementwise.Channelwise),
     "Resize": elementwise.Resized,
@@ -181,10 +186,9 @@ def opened(layer, parts, note, args, kwargs):
 def of(call):
     """The kind of a call; the bare `Kind`, which is opaque, where it is unusual."""
     cls = entry(call.layer)
-    usual = call.inputs and call.outputs and _is_usual(call.layer)
-    kind = cls(call) if usual else Kind(call)
-    if cls is convolution.Conv and usual and call.layer.groups > 1:
-        kind = convolution.Grouped(call)
+    given = call.inputs or cls.reads_constants
+    usual = given and call.outputs and _is_usual(call.layer)
+    kind = cls.for_call(call) if usual else Kind(call)
     return kind if kind.why_opaque() is None else Kind(call)
 
 

@@ -1,0 +1,67 @@
+"""Calls of layers on symbolic tensors."""
+
+import dataclasses
+from typing import Any
+
+import keras
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One call of one layer, or of an operation between layers.
+
+    Attributes:
+        layer: what was called.
+        args: what it was called on, positional.
+        kwargs: and by name.
+        result: what it returned.
+        inside: the calls that it made itself, if it was opened.
+    """
+
+    layer: Any
+    args: tuple
+    kwargs: dict
+    result: Any
+    inside: tuple = ()
+
+    @property
+    def inputs(self):
+        """The tensors it was called on."""
+        return tensors((self.args, self.kwargs))
+
+    @property
+    def outputs(self):
+        """The tensors it returned."""
+        return tensors(self.result)
+
+    def leaves(self):
+        """Itself, or if it was opened the calls in it that open nothing."""
+        if not self.inside:
+            return [self]
+        return [leaf for call in self.inside for leaf in call.leaves()]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trace:
+    """The calls of a model, in order, and the tensors at its borders.
+
+    Attributes:
+        roots: list of `Call`, those that the model makes itself.
+        inputs: what the model was called on, in its own structure.
+        outputs: what it returned, in its own structure.
+    """
+
+    roots: list
+    inputs: Any
+    outputs: Any
+
+    @property
+    def calls(self):
+        """The calls that open nothing, in order."""
+        return [leaf for call in self.roots for leaf in call.leaves()]
+
+
+def tensors(structure):
+    """The symbolic tensors in a structure, flat."""
+    flat = keras.tree.flatten(structure)
+    return [x for x in flat if isinstance(x, keras.KerasTensor)]
