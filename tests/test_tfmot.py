@@ -253,8 +253,11 @@ def test_the_environment_is_as_it_was(value):
 
 def test_layers_that_tf_keras_lacks():
     class Own(layers.Layer):
+        def build(self, shape):
+            self.scale = self.add_weight(shape=shape[1:])
+
         def call(self, x):
-            return x
+            return x * self.scale
 
     model = keras.Sequential([keras.Input((4,)), Own(name="mine")])
     with pytest.raises(ValueError, match="the layer 'mine' of type Own"):
