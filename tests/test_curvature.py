@@ -309,7 +309,9 @@ def test_bad_metrics(metric):
 @pytest.mark.parametrize(
     "kept, message",
     [
-        (0.5, "never below 1 and ends at 1"),
+        (0.5, "Expected a `tf_admm.schedules.Schedule`.*kept=0.5"),
+        ({"a": 1}, "argument `kept`. Expected a `tf_admm"),
+        (tf_admm.schedules.Constant(0.5), "never below 1 and ends at 1"),
         (tf_admm.schedules.Cosine(2.0, 3.0), "ends at 3.0"),
         (tf_admm.schedules.Cosine(0.5, 1.0), "never below 1"),
     ],

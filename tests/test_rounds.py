@@ -401,6 +401,11 @@ def test_bad_arguments_before_training(kwargs, regrowth, said):
         np.testing.assert_array_equal(old, new)
 
 
+def test_what_evaluates_the_cut_is_a_bool():
+    with pytest.raises(ValueError, match="Expected a bool.*evaluate_cut='x'"):
+        tf_admm.ADMMCallback(1, evaluate_cut="x")
+
+
 @pytest.mark.parametrize("rounds", [-1, 0.5, "2"])
 def test_bad_rounds(rounds):
     with pytest.raises(ValueError, match=f"rounds={rounds}"):

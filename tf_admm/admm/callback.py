@@ -69,6 +69,11 @@ class ADMMCallback(keras.callbacks.Callback):
             expected = "'auto', 'epoch' or a positive integer, a number of steps"
             _check_integer("update_freq", update_freq, 1, expected)
         _check_integer("rounds", rounds, 0, "a non-negative integer")
+        if not isinstance(evaluate_cut, bool):
+            raise ValueError(
+                "Invalid value for argument `evaluate_cut`. Expected a bool. Received: "
+                f"evaluate_cut={evaluate_cut!r}"
+            )
         self.admm_epochs = admm_epochs
         self.update_freq = update_freq
         self.rounds = rounds

@@ -19,8 +19,20 @@ TRAINING_METHODS = (
 )
 
 
-def check_kept(kept):
-    """Raise unless a schedule of what is kept ends at what is asked for."""
+def schedule_of_kept(kept):
+    """The schedule of what is kept, which ends at what is asked for.
+
+    Raises:
+        ValueError: if it is none, or ends elsewhere.
+    """
+    if isinstance(kept, dict):
+        kept = keras.saving.deserialize_keras_object(kept)
+    kept = schedules.Constant(1.0) if kept is None else kept
+    if not isinstance(kept, schedules.Schedule):
+        raise ValueError(
+            "Invalid value for argument `kept`. Expected a `tf_admm.schedules.Schedule`"
+            f", such as `Cubic(10)`, or `None`. Received: kept={kept!r}"
+        )
     ends = kept(1.0)
     if ends != 1.0 or not all(kept(t / 8) >= 1.0 for t in range(9)):
         raise ValueError(
@@ -28,6 +40,7 @@ def check_kept(kept):
             f"below 1 and ends at 1. Received: kept={kept.get_config()}, which ends at "
             f"{ends}"
         )
+    return kept
 
 
 def check_rho(schedule):
