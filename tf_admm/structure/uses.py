@@ -36,7 +36,8 @@ def uses(model, samples=None):
         for layer in {id(layer): layer for layer, _ in kernels.walk(model)}.values():
             mine = [kernel for kernel in found if kernel.layer is layer]
             stack.enter_context(_watched(layer, mine, counts))
-        model(zeros(model, samples))
+        # Keras runs all of a model as in training where one layer does by default.
+        model(zeros(model, samples), training=False)
     missed = [
         kernel.path
         for kernel in found
