@@ -20,6 +20,7 @@ import tf_admm
 from tf_admm.compression import batches
 from tf_admm.compression import copies
 from tf_admm.compression import families
+from tf_admm.compression import pace
 from tf_admm.compression import progress
 from tf_admm.compression import runs
 from tf_admm.compression import search
@@ -418,6 +419,25 @@ def test_nothing_is_tried_that_takes_longer_than_there_is(trained):
     names = [v.name for v in report.deployment.variants]
     assert names == ["dense float32", "dense float16", "dense int8"]
     assert np.array_equal(small.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+@pytest.mark.parametrize(
+    "seconds, epochs",
+    # Of 10 s each, 30 at most: by sixths, then the fewest, then what fits.
+    [(1e6, 30), (600.0, 10), (100.0, 4), (45.0, 3), (30.0, 2), (0.001, 2)],
+)
+def test_epochs_that_fit_the_time_limit(seconds, epochs):
+    assert pace.fitting(30, 10.0, seconds) == epochs
+
+
+@slow
+def test_stages_are_as_short_as_the_time_limit(trained, capsys):
+    before = [np.array(w) for w in trained.weights]
+    _, report = compressed(trained, epochs=None, time_limit=0.3, verbose=1)
+    assert report.stages
+    printed = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"stages have \d+ epochs, and not 60, to fit the time", printed)
+    assert all(map(np.array_equal, before, map(np.array, trained.weights)))
 
 
 # Runs that are stopped.

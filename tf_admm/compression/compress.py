@@ -10,6 +10,7 @@ from tf_admm.compression import checks
 from tf_admm.compression import families
 from tf_admm.compression import goals
 from tf_admm.compression import measuring
+from tf_admm.compression import pace
 from tf_admm.compression import results
 from tf_admm.compression import runs
 from tf_admm.compression.judging import Objective
@@ -88,7 +89,8 @@ def compress(
             up, and then weights. `"auto"` is `"both"` for `max_drop`, `"weights"` for
             `ratio` and `bytes`, `"channels"` for `macs` and `speed`.
         epochs: int, of one stage; by default 6,000 steps in a search and 18,000 of a
-            single stage, at most 60 epochs.
+            single stage, at most 60 epochs; fewer where they would not fit the time
+            limit.
         batch_size: int, of arrays; 32 of few rows, 128 of 10,000 or more by default.
         time_limit: float, minutes after which no more is tried, with `max_drop`; half
             as many for channels before weights.
@@ -155,6 +157,8 @@ def compress(
     last = chosen[-1]
     try:
         with bar:
+            if time_limit is not None and epochs is None:
+                _pace(run, model, trainer, objective, given, bar)
             best = copied(model)
             for family in chosen:
                 drop = family.patience * goal.value
@@ -170,6 +174,19 @@ def compress(
     finally:
         run.close()
     return small, shown(report, verbose)
+
+
+def _pace(run, model, trainer, objective, data, bar):
+    """Give stages so few epochs that some of them fit into the time limit."""
+    if run.epochs is None:
+        bar.say("timing an epoch")
+        run.epochs, seconds = pace.epochs(model, trainer, objective, data, bar.seconds)
+        if run.epochs < trainer.epochs:
+            bar.tell(
+                f"An epoch takes {seconds:.3g} s: stages have {run.epochs} epochs, and "
+                f"not {trainer.epochs}, to fit the time limit."
+            )
+    trainer.shorten(run.epochs)
 
 
 def _best(stages, dense, goal, family, data):

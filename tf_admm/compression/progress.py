@@ -20,11 +20,14 @@ class Bar:
     Args:
         minutes: float, the time limit, or `None`.
         verbose: 0 to show nothing.
+
+    Attributes:
+        seconds: float, the time limit, or infinity.
     """
 
     def __init__(self, minutes, verbose):
         self._start = time.monotonic()
-        self._seconds = math.inf if minutes is None else 60.0 * minutes
+        self.seconds = math.inf if minutes is None else 60.0 * minutes
         self._longest = 0.0
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -50,11 +53,11 @@ class Bar:
 
     @property
     def is_over(self):
-        return 60.0 * self.minutes > self._seconds
+        return 60.0 * self.minutes > self.seconds
 
     def has_time(self, share=1.0):
         """Whether another stage would end within that share of the time limit."""
-        return 60.0 * self.minutes + self._longest <= share * self._seconds
+        return 60.0 * self.minutes + self._longest <= share * self.seconds
 
     def say(self, text):
         """What is being done."""

@@ -33,6 +33,7 @@ class Run:
         stages: list of dicts, one for each stage that is finished: `share`, `metric`,
             `meets`, `minutes`, and `history`.
         minutes: float, of the stages that were finished before.
+        epochs: int, of a stage, where that was found from the time that there is.
 
     Raises:
         ValueError: if the folder holds an unfinished run of something else.
@@ -48,7 +49,7 @@ class Run:
         os.makedirs(self.folder, exist_ok=True)
         self._hidden = os.path.join(self.folder, HIDDEN)
         self._state = os.path.join(self._hidden, "state.json")
-        self._key, self._compiled = key, compiled
+        self._key, self._compiled, self.epochs = key, compiled, None
         self.stages = self._read(overwrite)
         self.minutes = sum(stage["minutes"] for stage in self.stages)
 
@@ -57,6 +58,7 @@ class Run:
             return []
         state = files.load_json(self._state)
         if state["key"] == self._key:
+            self.epochs = state.get("epochs")
             return state["stages"]
         if not overwrite:
             raise ValueError(
@@ -75,7 +77,8 @@ class Run:
             self._write()
 
     def _write(self):
-        files.save_json({"key": self._key, "stages": self.stages}, self._state)
+        state = {"key": self._key, "epochs": self.epochs, "stages": self.stages}
+        files.save_json(state, self._state)
 
     @property
     def backups(self):

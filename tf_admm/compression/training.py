@@ -45,8 +45,12 @@ class Trainer:
         self._config, self._data = dict(model._compile_config.config), data
         self._bar = bar
         steps = STEPS if is_searched else ALONE
-        self.epochs = epochs or min(max(-(-steps // data.steps), FEWEST), MOST)
-        self._first = max(1, round(2 * self.epochs / 3))
+        self.shorten(epochs or min(max(-(-steps // data.steps), FEWEST), MOST))
+
+    def shorten(self, epochs):
+        """So many epochs of one stage, two thirds of them ADMM."""
+        self.epochs = epochs
+        self._first = max(1, round(2 * epochs / 3))
 
     def compile(self, model, epochs=1, decay=DECAY):
         """Compile as the user's model is, for so many epochs."""
