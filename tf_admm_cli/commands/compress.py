@@ -51,7 +51,8 @@ def define(values):
     flags.DEFINE_float(
         "time_limit",
         None,
-        "Minutes after which --max_drop tries no more.",
+        "Minutes after which --max_drop tries no more; without --epochs, stages are as "
+        "short as that asks for.",
         lower_bound=0,
         flag_values=values,
     )
