@@ -29,6 +29,15 @@ def parted(epochs):
     return {"admm_epochs": admm, "retrain_epochs": epochs - admm}
 
 
+def constant(rho):
+    """One rho from beginning to end."""
+    if rho == "auto":
+        return {"rho": rho}
+    return {"rho": "cosine", "rho_start": rho, "rho_end": rho}
+
+
+#: What is tried at one ratio, to see what depends on it.
+RHOS = ("1e-4", "1e-3", "1e-2", "1e-1", "1", "auto")
 #: 130 epochs.
 LONG = {"admm_epochs": 80, "retrain_epochs": 50}
 #: 300 epochs, three rounds of ADMM.
@@ -56,6 +65,16 @@ CASES = {
             "conv1=0.8,conv2=0.92,fc1=0.991,fc2=0.93",
         )
         for epochs in (5, 10, 15, 30, 60)
+    },
+    **{
+        f"lenet5_71x_10_{metric}_rho_{rho}": (
+            "lenet5_dense",
+            "lenet5_short",
+            {"ratio": 71.157, "metric": metric, **parted(10), **constant(rho)},
+            None,
+        )
+        for metric in ("curvature", "magnitude")
+        for rho in RHOS
     },
     **{
         f"lenet5_169x_15{suffix}": (

@@ -22,6 +22,7 @@ from tf_admm.compression import copies
 from tf_admm.compression import families
 from tf_admm.compression import pace
 from tf_admm.compression import progress
+from tf_admm.compression import rates
 from tf_admm.compression import runs
 from tf_admm.compression import search
 from tf_admm.compression.stages import times
@@ -556,3 +557,57 @@ def test_bad_input_is_one_error_and_leaves_nothing(
         compressed(model, **{"data": (X, LABELS), "output": tmp_path / "o"} | kwargs)
     found = [str(path) for path in tmp_path.rglob("*") if path.is_file()]
     assert found == []
+
+
+# The learning rate.
+
+
+def decayed(steps, **kwargs):
+    """A classifier after so many steps of a schedule that ends after ten at 0.0."""
+    schedule = keras.optimizers.schedules.CosineDecay(0.01, 10, **kwargs)
+    model = classifier()
+    adam, options = keras.optimizers.Adam(schedule), {"jit_compile": False}
+    model.compile(adam, model.loss, metrics=["accuracy"], **options)
+    model.fit(X[:steps], LABELS[:steps], batch_size=1, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize(
+    "make, rate",
+    [
+        (lambda: decayed(20), 0.01),
+        (lambda: decayed(20, warmup_target=0.02, warmup_steps=4), 0.02),
+        (lambda: decayed(1), 0.01),
+        (classifier, 0.01),
+    ],
+    ids=["ended", "warmed up", "begun", "no schedule"],
+)
+def test_training_begins_at_the_highest_rate_that_there_was(make, rate):
+    model = make()
+    assert rates.first(model.optimizer) == pytest.approx(rate, rel=0.02)
+
+
+@slow
+def test_after_a_schedule_that_has_ended_there_is_training():
+    model = decayed(20)
+    small, _ = compressed(model, ratio=2.0, epochs=2)
+    before, after = (np.array(m.layers[1].bias) for m in (model, small))
+    assert (before != after).all()
+
+
+def test_a_rate_of_zero_is_refused():
+    model = classifier()
+    model.optimizer.learning_rate = 0.0
+    with pytest.raises(ValueError, match="learning rate above 0.0.*Adam with 0.0"):
+        compressed(model)
+    admm = tf_admm.ADMMModel(decayed(20), sparsity=0.5)
+    admm.compile(admm.model.optimizer, admm.model.loss)
+    with pytest.raises(ValueError, match="rate is 0.0 after 20 steps"):
+        admm.fit(X, LABELS, verbose=0, callbacks=[tf_admm.ADMMCallback(1)])
+
+
+def test_few_rows_to_judge_by_are_told(capsys):
+    data = X, np.where(X[:, 3] > 1, 0, LABELS)
+    compressed(classifier(), data, max_drop=0.001, epochs=2, time_limit=1e-6, verbose=1)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "standard error of" in printed and "more than max_drop=0.001" in printed

@@ -55,5 +55,5 @@ def left(folder):
     if unfinished and os.path.exists(best):
         return f"The best so far is {best}. The same command goes on from there."
     if unfinished:
-        return "Nothing was good enough yet. The same command goes on from here."
+        return "There is no smaller network yet. The same command goes on from here."
     return "Nothing was written yet."

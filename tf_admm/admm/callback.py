@@ -93,6 +93,8 @@ class ADMMCallback(keras.callbacks.Callback):
         epochs, steps = self.params["epochs"], self.params["steps"]
         self._epochs = self.admm_epochs or max(1, round(2 * epochs / 3))
         self._check(epochs, steps)
+        if self.model.phase == DENSE:
+            optimizer.check_moves(self.model.optimizer)
         self._rounds = parts.Rounds(self._epochs, self.rounds)
         self._pace = parts.pace(self.update_freq, self._rounds, steps)
         self._steps = 0

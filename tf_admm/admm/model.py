@@ -120,6 +120,8 @@ class ADMMModel(Phases, Cutting, Reading, Saving, trainers.Trainer, keras.Model)
         checks.check_regrowth(regrowth)
         self.check_backend()
         checks.check_model(model)
+        if sparsity is not None:
+            defaults.warn_of_frozen(model)
         # A saved model gives the pairs themselves: what is trainable may have changed.
         if isinstance(constraints, members.Matched):
             matched = constraints

@@ -51,11 +51,26 @@ def restart(optimizer, config, variables):
         average.assign(keras.ops.copy(variable))
 
 
+def check_moves(optimizer):
+    """Raise if its schedule has ended at 0.0, at which W would stay where it is."""
+    if optimizer.iterations > 0 and _rate(optimizer) == 0.0:
+        raise ValueError(
+            "Expected an optimizer with a learning rate above 0.0. Received: "
+            f"{type(optimizer).__name__}, whose rate is 0.0 after "
+            f"{int(optimizer.iterations)} steps. A schedule that has ended stays where "
+            "it is: compile the `ADMMModel` with a new optimizer."
+        )
+
+
 def steepest(optimizer):
     """`1 / learning rate`: the curvature that one step of gradient descent levels."""
-    rate = keras.ops.convert_to_tensor(optimizer.learning_rate)
-    rate = float(keras.ops.convert_to_numpy(rate))
+    rate = _rate(optimizer)
     return 1.0 / rate if rate > 0.0 else math.inf
+
+
+def _rate(optimizer):
+    rate = keras.ops.convert_to_tensor(optimizer.learning_rate)
+    return float(keras.ops.convert_to_numpy(rate))
 
 
 def _made(optimizer, config):

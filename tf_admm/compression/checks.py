@@ -2,6 +2,7 @@
 
 import numbers
 
+from tf_admm.compression import rates
 from tf_admm.structure.checks import check_built
 from tf_admm.structure.tracing import symbolic_inputs
 
@@ -32,7 +33,7 @@ def structure(structure, goal):
 
 
 def check_model(model):
-    """Raise unless a model is built, functional or sequential, and compiled."""
+    """Raise unless it is built, functional or sequential, compiled, and can train."""
     check_built(model)
     symbolic_inputs(model)
     if not model.compiled:
@@ -40,6 +41,7 @@ def check_model(model):
             "Expected a compiled model, whose loss, metrics and optimizer are used. "
             f"Received: the model '{model.name}', which is not compiled"
         )
+    rates.first(model.optimizer)
 
 
 def check_seed(seed):

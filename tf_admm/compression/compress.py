@@ -144,6 +144,12 @@ def compress(
             f"Judged by {objective.name} alone. Another would be, by `metric`: "
             f"{', '.join(objective.others)}."
         )
+    if goal.is_searched and objective.error > goal.value:
+        bar.tell(
+            f"{objective.name} on the validation data has a standard error of "
+            f"{100 * objective.error:.2g} points, more than {goal}: what is good "
+            "enough is partly chance. Give more validation data."
+        )
     options = {"goal": goal, "structure": structure, "epochs": epochs}
     options |= {"metric": metric, "mode": mode, "batch_size": batch_size, "seed": seed}
     options["compiled"] = compiled = compile_config(model)

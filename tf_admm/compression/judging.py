@@ -1,7 +1,11 @@
 """How good a model is on the validation data, and how much worse than the dense one."""
 
+import math
+
+from tf_admm.compression import batches
 from tf_admm.reporting import direction
 from tf_admm.reporting import judging
+from tf_admm.reporting import words
 
 MODES = ("auto", "min", "max")
 
@@ -71,6 +75,14 @@ class Objective:
     def drop(self, value):
         """How much worse than the dense model's, as `direction.drop` has it."""
         return direction.drop(value, self.dense, self.better)
+
+    @property
+    def error(self):
+        """The standard error of a share of arrays' rows; 0.0 of what is none."""
+        if not isinstance(self._data, tuple) or not words.is_share(self.name):
+            return 0.0
+        share = min(max(self.dense, 0.0), 1.0)
+        return math.sqrt(share * (1.0 - share) / batches.rows(self._data))
 
     def bound(self, drop):
         """The value that is so much worse than the dense model's."""

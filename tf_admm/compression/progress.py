@@ -10,6 +10,11 @@ from rich.progress import Progress
 from rich.progress import TextColumn
 from rich.progress import TimeElapsedColumn
 
+#: How much longer than the time limit the first stage may take: without it there is no
+#: result at all.
+FIRST = 1.5
+#: Seconds of a stage from which on it is said how long it takes.
+LONG = 60.0
 #: Stages that a search takes before the first that fails, about.
 GALLOPS = 3
 
@@ -28,7 +33,7 @@ class Bar:
     def __init__(self, minutes, verbose):
         self._start = time.monotonic()
         self.seconds = math.inf if minutes is None else 60.0 * minutes
-        self._longest = 0.0
+        self._longest, self._epochs = 0.0, 0
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -53,7 +58,9 @@ class Bar:
 
     @property
     def is_over(self):
-        return 60.0 * self.minutes > self.seconds
+        """Whether what is being trained has to stop; the first stage has some more."""
+        limit = self.seconds * (1.0 if self._longest else FIRST)
+        return 60.0 * self.minutes > limit
 
     def has_time(self, share=1.0):
         """Whether another stage would end within that share of the time limit."""
@@ -70,6 +77,7 @@ class Bar:
 
     def stages(self, done, left, epochs):
         """How many stages there are, about, of so many epochs."""
+        self._epochs = epochs
         self._progress.update(
             self._task, total=(done + max(left, 1)) * epochs, completed=done * epochs
         )
@@ -85,14 +93,28 @@ class Bar:
     def advance(self):
         self._progress.advance(self._task)
 
+    def tell_pace(self, seconds):
+        """How long the first stage takes, by one of its epochs."""
+        if not self._longest and seconds * self._epochs > LONG:
+            self.tell(
+                f"An epoch takes {seconds:.3g} s, a stage of {self._epochs} epochs "
+                f"about {seconds * self._epochs / 60.0:.3g} minutes."
+            )
+
 
 class _Advance(keras.callbacks.Callback):
     def __init__(self, bar):
         super().__init__()
-        self._bar = bar
+        self._bar, self._begins = bar, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._begins.append(time.monotonic())
 
     def on_epoch_end(self, epoch, logs=None):
         self._bar.advance()
+        # The first is traced and compiled.
+        if len(self._begins) == 2:
+            self._bar.tell_pace(time.monotonic() - self._begins[-1])
         self.model.stop_training |= self._bar.is_over
 
 

@@ -82,7 +82,7 @@ class CompressionReport(Printed):
     def _nothing(self):
         """That nothing was pruned, why, and what may help."""
         tried = [stage for stage in self.stages if stage["metric"] is not None]
-        why = "could be made" if self.stages else "was tried"
+        why = "could be made" if self.stages else "was finished within the time limit"
         if tried:
             why = f"is good enough ({len(tried)} tried)"
         text = f"Nothing was pruned ({self.goal}): no smaller network {why}."

@@ -8,6 +8,7 @@ import keras
 
 from tf_admm.admm.callback import ADMMCallback
 from tf_admm.admm.model import ADMMModel
+from tf_admm.compression import rates
 from tf_admm.compression.best import Best
 from tf_admm.schedules import Cubic
 from tf_admm.structure import kernels
@@ -144,8 +145,8 @@ def _drop_less(model, excess):
 
 def _scheduled(optimizer, steps, decay):
     """A new optimizer, from the learning rate of this one down on half a cosine."""
-    first = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-    schedule = keras.optimizers.schedules.CosineDecay(first, steps, decay)
+    rate = rates.first(optimizer)
+    schedule = keras.optimizers.schedules.CosineDecay(rate, steps, decay)
     config = _with_rate(
         optimizer.get_config(), keras.saving.serialize_keras_object(schedule)
     )

@@ -132,6 +132,8 @@ def _intended(given, opened, test, test_rows):
     from tf_admm.compression import checks
     from tf_admm.compression import goals
     from tf_admm.compression import judging
+    from tf_admm.compression import rates
+    from tf_admm.compression.training import Trainer
     from tf_admm_cli import data
     from tf_admm_cli import objective
     from tf_admm_cli import showing
@@ -143,6 +145,7 @@ def _intended(given, opened, test, test_rows):
     train, validation = opened.data.train, opened.data.validation
     parts = batches.of(train, validation, test, given.batch_size, given.seed)
     judged = judging.Objective(opened.model, parts.validation, given.metric, given.mode)
+    trainer = Trainer(opened.model, parts, given.epochs, goal.is_searched, None)
     rows = opened.data.rows
     aside = rows.get("validation") or data.count(parts.validation)
     record = {
@@ -156,6 +159,8 @@ def _intended(given, opened, test, test_rows):
         judged.name: showing.plain(judged.dense),
         "goal": str(goal),
         "structure": structure,
+        "epochs of a stage": trainer.epochs,
+        "first learning rate": float(f"{rates.first(opened.model.optimizer):.4g}"),
         "output": given.output,
     }
     title = "Would be done; nothing was written"
