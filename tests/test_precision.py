@@ -13,6 +13,7 @@ from test_export import run
 from test_export import sparse_tensors
 
 from tf_admm.export import to_tflite
+from tf_admm.export.tflite import runtime
 from tf_admm.export.tflite.signature import Signature
 from tf_admm.export.tflite.signature import output_names
 
@@ -329,3 +330,29 @@ def test_arguments_of_a_wrong_kind(arguments, message, tmp_path):
     with pytest.raises(TypeError, match=message):
         to_tflite(test_export.mlp(), tmp_path / "a.tflite", **arguments)
     assert os.listdir(tmp_path) == []
+
+
+ONE_HOT = np.eye(50)[np.arange(200) % 50]
+
+
+@pytest.mark.parametrize(
+    "change, agrees",
+    [
+        (lambda y: y, True),
+        (lambda y: np.where(np.arange(200)[:, None] == 3, 0.5 * y, y), True),
+        (lambda y: np.where(np.arange(200)[:, None] < 100, 0.5 * y, y), False),
+        (lambda y: np.full_like(y, 0.02), False),
+        (lambda y: 0 * y, False),
+        (lambda y: -y, False),
+        (lambda y: y[::-1], False),
+        (lambda y: np.where(y > 2, y, np.nan), False),
+        (lambda y: y[:, :10], False),
+    ],
+    ids="same one half even zeros negative reversed nan narrow".split(),
+)
+def test_int8_is_compared_on_average_too(change, agrees):
+    """One probability that is far off is no fault; what is garbage stays one."""
+    given = change(ONE_HOT), ONE_HOT, 0.25
+    assert runtime.compared(*given, on_average=True).agrees == agrees
+    exactly = change(ONE_HOT) is ONE_HOT
+    assert runtime.compared(*given).agrees == exactly

@@ -43,7 +43,9 @@ def to_tflite(write, model, path, signature, flat, sparse, precision):
             data = file.read()
         with float32_compute(model):
             cases, names = conversion.cases(model, signature, flat, report.batch)
-        found = runtime.compare(data, names, cases, precision.tolerance)
+        found = runtime.compare(
+            data, names, cases, precision.tolerance, precision.on_average
+        )
         if not found.agrees:
             raise RuntimeError(
                 f"Expected model {model.name!r} to convert to a TFLite file that "

@@ -218,7 +218,9 @@ def _sparse(dense, names, cases, precision):
 
 
 def _compared(data, names, cases, precision):
-    comparison = runtime.compare(data, names, cases, precision.tolerance)
+    comparison = runtime.compare(
+        data, names, cases, precision.tolerance, precision.on_average
+    )
     if comparison.agrees:
         return Candidate(data, comparison)
     return Candidate(

@@ -43,6 +43,11 @@ class Precision:
     def tolerance(self):
         return TOLERANCES[self.dtype]
 
+    @property
+    def on_average(self):
+        """Whether some outputs may be further off, as probabilities of int8 are."""
+        return self.dtype == "int8"
+
     def configure(self, converter, names):
         """Tell a `TFLiteConverter`.
 

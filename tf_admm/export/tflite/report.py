@@ -22,7 +22,8 @@ class ExportReport:
         dense_bytes: the size of the same model without sparse storage.
         dense_gzip_bytes: that after gzip, level 9.
         max_difference: the largest absolute difference to the Keras model, of
-            the output that came closest to its tolerance.
+            the output that came closest to its tolerance; of int8 the root mean square,
+            where that decides.
         tolerance: the largest difference allowed for that output.
         sparse_tensors: names of the tensors that are stored sparse.
         batch: the batch size that the file is fixed to; None if any will do.

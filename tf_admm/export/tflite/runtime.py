@@ -64,7 +64,7 @@ def batches(flat, size):
     return [[x[i : i + size] for x in flat] for i in rows]
 
 
-def compare(data, names, cases, tolerance):
+def compare(data, names, cases, tolerance, on_average=False):
     """Runs a file with and without the default delegate.
 
     Inputs and outputs that the file has in int8 are converted by their scales and
@@ -75,6 +75,8 @@ def compare(data, names, cases, tolerance):
         names: `(inputs, outputs)`, the names in its signature.
         cases: list of `(inputs, outputs)`, flat lists of arrays.
         tolerance: largest difference allowed, relative to max(1, largest |output|).
+        on_average: whether it is enough that the root mean square of the differences
+            is within the tolerance, relative to that of the output.
 
     Returns:
         The `Comparison` of the output that differs most, as a multiple of what
@@ -85,9 +87,9 @@ def compare(data, names, cases, tolerance):
     """
     return max(
         (
-            comparison
+            compared(received, wanted, tolerance, on_average)
             for runner, inputs, expected in _runs(data, cases)
-            for comparison in _differences(runner, names, inputs, expected, tolerance)
+            for received, wanted in _outputs(runner, names, inputs, expected)
         ),
         key=lambda comparison: comparison.ratio,
     )
@@ -141,14 +143,14 @@ def _flex_runner(data, names):
         ) from error
 
 
-def _differences(runner, names, inputs, expected, tolerance):
+def _outputs(runner, names, inputs, expected):
+    """Pairs of what the file and the model put out."""
     # By name: the positions of inputs and outputs in a file are arbitrary.
     sources, results = runner.get_input_details(), runner.get_output_details()
     given = {n: quantized(x, sources[n]) for n, x in zip(names[0], inputs)}
     received = runner(**given)
     for name, wanted in zip(names[1], expected):
-        found = dequantized(received[name], results[name])
-        yield compared(found, wanted, tolerance)
+        yield dequantized(received[name], results[name]), wanted
 
 
 def quantized(x, detail):
@@ -167,13 +169,22 @@ def dequantized(x, detail):
     return (_float64(x) - zero_point) * (scale or 1.0)
 
 
-def compared(received, expected, tolerance):
-    """The `Comparison` of two float64 arrays."""
-    tolerance = tolerance * max(1.0, np.abs(expected).max(initial=0.0))
+def compared(received, expected, tolerance, on_average=False):
+    """The `Comparison` of two float64 arrays, as `compare` has it."""
+    allowed = tolerance * max(1.0, np.abs(expected).max(initial=0.0))
     if received.shape != expected.shape or not np.isfinite(received).all():
-        return Comparison(np.inf, float(tolerance))
+        return Comparison(np.inf, float(allowed))
     difference = np.abs(received - expected).max(initial=0.0)
-    return Comparison(float(difference), float(tolerance))
+    largest = Comparison(float(difference), float(allowed))
+    if largest.agrees or not on_average:
+        return largest
+    average = Comparison(_size(received - expected), tolerance * _size(expected))
+    return average if average.agrees else largest
+
+
+def _size(y):
+    """The root mean square."""
+    return float(np.sqrt(np.mean(np.square(y))))
 
 
 def _float64(tensor):

@@ -38,8 +38,9 @@ def to_tflite(
 
     The file is run with and without the default delegate, and each output must
     be within a tolerance times max(1, max|y|) of `model(x, training=False)`: 1e-5
-    for float32, 1e-2 for float16, and for int8 0.25, which says no more than that
-    it is no garbage; its accuracy is for you to measure. Each kernel is
+    for float32, 1e-2 for float16, and for int8 0.25, where the same share of the
+    root mean square is enough, too. That says no more than that it is no garbage:
+    its accuracy is for you to measure. Each kernel is
     stored sparse where that is smaller: fully-connected ones in a form that runs
     sparse, others behind a DENSIFY, which makes them dense as the file is loaded.
     Where no sparse file is smaller, or none agrees, the dense one is written, with
