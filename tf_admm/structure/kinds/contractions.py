@@ -8,7 +8,6 @@ from tf_admm.structure.kinds.base import channels
 from tf_admm.structure.kinds.base import padded
 from tf_admm.structure.kinds.elementwise import Means
 from tf_admm.structure.kinds.elementwise import Sums
-from tf_admm.structure.kinds.elementwise import is_over_channels
 
 
 class OverChannels(Kind):
@@ -38,17 +37,13 @@ class OverChannels(Kind):
 class Mean(Means):
     """Reductions over positions, or over channels."""
 
-    @classmethod
-    def for_call(cls, call):
-        return OverChannels(call) if is_over_channels(call) else cls(call)
+    of_channels = OverChannels
 
 
 class Sum(Sums):
     """Sums over positions, or over channels."""
 
-    @classmethod
-    def for_call(cls, call):
-        return OverChannels(call) if is_over_channels(call) else cls(call)
+    of_channels = OverChannels
 
 
 class OfUnitLength(Kind):
@@ -73,9 +68,7 @@ class OfUnitLength(Kind):
 class Unit(Sums):
     """Unit norm over positions, or over channels."""
 
-    @classmethod
-    def for_call(cls, call):
-        return OfUnitLength(call) if is_over_channels(call) else cls(call)
+    of_channels = OfUnitLength
 
 
 class Inner(Kind):

@@ -61,6 +61,14 @@ class Along(Channelwise):
 class Together(Along):
     """Reductions, norms and softmax; along the last axis they need all channels."""
 
+    #: The kind of a call along the last axis, where channels may go there, too.
+    of_channels = None
+
+    @classmethod
+    def for_call(cls, call):
+        kind = cls.of_channels if is_over_channels(call) else None
+        return (kind or cls)(call)
+
     def why_opaque(self):
         return None if self.over_channels() else super().why_opaque()
 
