@@ -441,6 +441,14 @@ def test_stages_are_as_short_as_the_time_limit(trained, capsys):
     assert all(map(np.array_equal, before, map(np.array, trained.weights)))
 
 
+@slow
+def test_where_time_is_short_weights_alone_are_pruned(trained, capsys):
+    _, report = compressed(trained, epochs=None, time_limit=0.01, verbose=1)
+    assert {stage["noun"] for stage in report.stages} <= {"weights"}
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "single weights alone are pruned" in printed
+
+
 # Runs that are stopped.
 
 SCRIPT = """

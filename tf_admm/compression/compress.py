@@ -86,8 +86,9 @@ def compress(
             knows it.
         structure: `"weights"` prunes single weights; `"channels"` whole channels, for
             speed; `"both"`, with `max_drop`, channels as long as half of it is not used
-            up, and then weights. `"auto"` is `"both"` for `max_drop`, `"weights"` for
-            `ratio` and `bytes`, `"channels"` for `macs` and `speed`.
+            up, and then weights. `"auto"` is `"both"` for `max_drop`, or `"weights"`
+            if there is time for few stages; `"weights"` for `ratio` and `bytes`,
+            `"channels"` for `macs` and `speed`.
         epochs: int, of one stage; by default 6,000 steps in a search and 18,000 of a
             single stage, at most 60 epochs; fewer where they would not fit the time
             limit.
@@ -165,6 +166,12 @@ def compress(
         with bar:
             if time_limit is not None and epochs is None:
                 _pace(run, model, trainer, objective, given, bar)
+                if structure == "auto" and run.pace["is_short"]:
+                    bar.tell(
+                        "There is time for few stages: single weights alone are "
+                        "pruned, which makes the file smaller, but hardly faster."
+                    )
+                    chosen = chosen[-1:]
             best = copied(model)
             for family in chosen:
                 drop = family.patience * goal.value
@@ -184,15 +191,17 @@ def compress(
 
 def _pace(run, model, trainer, objective, data, bar):
     """Give stages so few epochs that some of them fit into the time limit."""
-    if run.epochs is None:
+    if run.pace is None:
         bar.say("timing an epoch")
-        run.epochs, seconds = pace.epochs(model, trainer, objective, data, bar.seconds)
-        if run.epochs < trainer.epochs:
+        found, seconds = pace.epochs(model, trainer, objective, data, bar.seconds)
+        if found < trainer.epochs:
             bar.tell(
-                f"An epoch takes {seconds:.3g} s: stages have {run.epochs} epochs, and "
-                f"not {trainer.epochs}, to fit the time limit."
+                f"An epoch takes {seconds:.3g} s: stages have {found} epochs, and not "
+                f"{trainer.epochs}, to fit the time limit."
             )
-    trainer.shorten(run.epochs)
+        is_short = bar.seconds < pace.SHORT * found * seconds
+        run.pace = {"epochs": found, "is_short": is_short}
+    trainer.shorten(run.pace["epochs"])
 
 
 def _best(stages, dense, goal, family, data):

@@ -7,6 +7,8 @@ from tf_admm.structure.copying import copied
 #: Stages that a search should have time for, and the fewest epochs that make sense of
 #: one: in between, epochs are given up rather than stages.
 STAGES, FEWEST, LEAST = 6, 4, 2
+#: Stages below which there is no time for channels before weights.
+SHORT = 4
 #: Steps that are timed, and how much longer those of ADMM take, with its updates.
 STEPS, SLOWER = 8, 1.2
 #: How much of the time one stage may take.

@@ -33,7 +33,8 @@ class Run:
         stages: list of dicts, one for each stage that is finished: `share`, `metric`,
             `meets`, `minutes`, and `history`.
         minutes: float, of the stages that were finished before.
-        epochs: int, of a stage, where that was found from the time that there is.
+        pace: dict, what was found from the time that there is, or `None`: `epochs` of
+            a stage, and whether there are so few `stages` that one family is enough.
 
     Raises:
         ValueError: if the folder holds an unfinished run of something else.
@@ -49,7 +50,7 @@ class Run:
         os.makedirs(self.folder, exist_ok=True)
         self._hidden = os.path.join(self.folder, HIDDEN)
         self._state = os.path.join(self._hidden, "state.json")
-        self._key, self._compiled, self.epochs = key, compiled, None
+        self._key, self._compiled, self.pace = key, compiled, None
         self.stages = self._read(overwrite)
         self.minutes = sum(stage["minutes"] for stage in self.stages)
 
@@ -58,7 +59,7 @@ class Run:
             return []
         state = files.load_json(self._state)
         if state["key"] == self._key:
-            self.epochs = state.get("epochs")
+            self.pace = state.get("pace")
             return state["stages"]
         if not overwrite:
             raise ValueError(
@@ -77,7 +78,7 @@ class Run:
             self._write()
 
     def _write(self):
-        state = {"key": self._key, "epochs": self.epochs, "stages": self.stages}
+        state = {"key": self._key, "pace": self.pace, "stages": self.stages}
         files.save_json(state, self._state)
 
     @property
