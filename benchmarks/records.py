@@ -37,7 +37,7 @@ def constant(rho):
 
 
 #: What is tried at one ratio, to see what depends on it.
-RHOS = ("1e-4", "1e-3", "1e-2", "1e-1", "1", "auto")
+RHOS = ("1e-04", "1e-03", "1e-02", "1e-01", "1e+00", "auto")
 #: 130 epochs.
 LONG = {"admm_epochs": 80, "retrain_epochs": 50}
 #: 300 epochs, three rounds of ADMM.
