@@ -41,10 +41,6 @@ SHIFTED = {71.2: "71x_130", 168.8: "169x_130", 350: "350x_300"}
 EPOCHS = (5, 10, 15, 30, 60)
 SHORT = {"admm": "ADMM", "tfmot": "tfmot"}
 
-#: What a weight is worth in the fourth picture, and its colour.
-METRICS = {"curvature": COLOURS["ADMM"], "magnitude": COLOURS["magnitude"]}
-RHO = "records_lenet5_71x_10_{}_rho_{}_admm_0"
-
 FLAGS = flags.FLAGS
 flags.DEFINE_string("history_path", None, "CSV of a run, for the convergence.")
 
@@ -131,24 +127,6 @@ def epochs():
     _save(figure, "epochs")
 
 
-def rhos():
-    """LeNet-5 with 71 times fewer weights, 7 + 3 epochs: test accuracy over rho."""
-    figure, (axis,) = _figure(7.2, 3.0, 1)
-    for metric, colour in METRICS.items():
-        found = [p.name for p in RESULTS.glob(RHO.format(metric, "*") + ".json")]
-        given = sorted({float(name.split("_")[6]) for name in found if "auto" not in name})
-        values = [test_of(RHO.format(metric, f"{rho:.0e}"))[0] for rho in given]
-        axis.plot(given, values, "o-", color=colour, label=metric)
-        (auto,) = test_of(RHO.format(metric, "auto"))
-        axis.axhline(auto, color=colour, linestyle="--", linewidth=1)
-        axis.text(given[-1], auto + 0.01, "auto", ha="right", color=colour)
-    axis.set_xscale("log")
-    axis.set_xlabel("rho, the same from beginning to end")
-    axis.set_ylabel("MNIST test accuracy, %")
-    axis.legend(loc="lower right", frameon=False, title="scored by (one seed)")
-    _save(figure, "rhos")
-
-
 def convergence(path):
     """Accuracy, relative residuals and rho over the epochs of a run."""
     with open(path, newline="") as file:
@@ -189,7 +167,6 @@ def _save(figure, name):
 def main(_):
     frontier()
     epochs()
-    rhos()
     post_training()
     if FLAGS.history_path:
         convergence(FLAGS.history_path)
