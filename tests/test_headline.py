@@ -150,8 +150,8 @@ COMPRESSED = {
     "no time": (
         [],
         True,
-        f"{NOTHING}was finished within the time limit. The file is the dense network's, "
-        "as int8.",
+        f"{NOTHING}was finished within the time limit. The file is the dense "
+        "network's, as int8.",
     ),
 }
 
