@@ -53,7 +53,7 @@ def restart(optimizer, config, variables):
 
 def check_moves(optimizer):
     """Raise if its schedule has ended at 0.0, at which W would stay where it is."""
-    if optimizer.iterations > 0 and _rate(optimizer) == 0.0:
+    if optimizer.iterations > 0 and rate_of(optimizer) == 0.0:
         raise ValueError(
             "Expected an optimizer with a learning rate above 0.0. Received: "
             f"{type(optimizer).__name__}, whose rate is 0.0 after "
@@ -64,11 +64,12 @@ def check_moves(optimizer):
 
 def steepest(optimizer):
     """`1 / learning rate`: the curvature that one step of gradient descent levels."""
-    rate = _rate(optimizer)
+    rate = rate_of(optimizer)
     return 1.0 / rate if rate > 0.0 else math.inf
 
 
-def _rate(optimizer):
+def rate_of(optimizer):
+    """The learning rate as it is now, a float."""
     rate = keras.ops.convert_to_tensor(optimizer.learning_rate)
     return float(keras.ops.convert_to_numpy(rate))
 

@@ -164,7 +164,8 @@ def compress(
     last = chosen[-1]
     try:
         with bar:
-            if time_limit is not None and epochs is None:
+            # A run that was begun at a pace goes on at it, whatever its time now.
+            if epochs is None and (time_limit is not None or run.pace):
                 _pace(run, model, trainer, objective, given, bar)
                 if structure == "auto" and run.pace["is_short"]:
                     bar.tell(

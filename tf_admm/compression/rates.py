@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from tf_admm.admm.optimizer import rate_of
+
 #: Steps that a schedule is asked about, where it was never used.
 ASKED = (0, *(2**k for k in range(18)))
 
@@ -18,11 +20,11 @@ def first(optimizer):
     """
     schedule = _schedule(optimizer.get_config())
     if schedule is None:
-        rate = _number(optimizer.learning_rate)
+        rate = rate_of(optimizer)
     else:
-        done = int(_number(optimizer.iterations))
+        done = int(optimizer.iterations)
         steps = np.linspace(0, done, 65).astype(int) if done else ASKED
-        rate = max(_number(schedule(step)) for step in steps)
+        rate = max(float(schedule(step)) for step in steps)
     if not rate > 0.0:
         raise ValueError(
             "Expected an optimizer with a learning rate above 0.0, from which training "
@@ -43,7 +45,3 @@ def _schedule(config):
             return None
     inner = [entry for entry in config.values() if isinstance(entry, dict)]
     return next(filter(None, map(_schedule, inner)), None)
-
-
-def _number(x):
-    return float(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(x)))
