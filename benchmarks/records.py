@@ -67,11 +67,15 @@ CASES = {
         for epochs in (5, 10, 15, 30, 60)
     },
     **{
-        f"lenet5_71x_10_{metric}_rho_{rho}": (
-            "lenet5_dense",
-            "lenet5_short",
-            {"ratio": 71.157, "metric": metric, **parted(10), **constant(rho)},
+        f"{name}_10_{metric}_rho_{rho}": (
+            f"{network}_dense",
+            f"{network}_short",
+            {"ratio": ratio, "metric": metric, **parted(10), **constant(rho)},
             None,
+        )
+        for name, network, ratio in (
+            ("lenet5_71x", "lenet5", 71.157),
+            ("resnet8_10x", "resnet8", 10),
         )
         for metric in ("curvature", "magnitude")
         for rho in RHOS

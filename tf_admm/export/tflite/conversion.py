@@ -13,6 +13,7 @@ from absl import logging
 from tf_admm.export.tflite import complaints
 from tf_admm.export.tflite import encoder
 from tf_admm.export.tflite import quirks
+from tf_admm.export.tflite import rewriting
 from tf_admm.export.tflite import runtime
 from tf_admm.export.tflite import states
 from tf_admm.export.tflite.signature import output_names
@@ -127,7 +128,7 @@ def _of_rows(model, signature, flat, first):
 
 
 def _dense(model, signature, batch, cases, names, precision):
-    """The converter's own file, which the sparse ones are made from."""
+    """The file that the sparse ones are made from."""
     # Keras, the converter and the runtimes raise whatever comes up: ConverterError,
     # RuntimeError, ValueError, SystemError.
     try:
@@ -140,9 +141,21 @@ def _dense(model, signature, batch, cases, names, precision):
                 problem="the converter leaves inputs and outputs in float32: "
                 f"{quirks.float_ends(data)}"
             )
-        return _compared(data, names, cases, precision)
+        return _fastest(data, names, cases, precision)
     except Exception as error:
         return Candidate(problem=complaints.gist(error, model), error=error)
+
+
+def _fastest(data, names, cases, precision):
+    """The file as LiteRT runs it fast, if that agrees; or as it is."""
+    # Files of int8 ends are for other runtimes.
+    fast = rewriting.faster(data, for_litert=precision.io_dtype != "int8")
+    if fast is not data:
+        candidate = _tried(fast, names, cases, precision)
+        if candidate.problem is None:
+            return candidate
+        logging.info("rewritten: %s", candidate.problem)
+    return _compared(data, names, cases, precision)
 
 
 def _save(model, signature, names, batch, folder):
@@ -192,7 +205,7 @@ def of_file(data, names, cases, sparse, precision):
     Raises:
         RuntimeError: if it doesn't agree with the outputs of `cases`.
     """
-    dense = _compared(data, names, cases, precision)
+    dense = _fastest(data, names, cases, precision)
     if dense.problem is not None:
         raise RuntimeError(
             "Expected a TFLite file that agrees with the model. Received: one of "
@@ -207,17 +220,28 @@ def _sparse(dense, names, cases, precision):
         data = encoder.encode(dense.data, native)
         if len(data) >= len(dense.data):
             return Candidate(problem="the sparse file is not smaller")
-        try:
-            small = _compared(data, names, cases, precision)
-        except Exception as error:
-            small = Candidate(problem=complaints.gist(error), error=error)
+        small = _tried(data, names, cases, precision)
         if small.problem is None:
             break
         logging.info("native=%s: %s", native, small.problem)
     return small
 
 
+def _tried(data, names, cases, precision):
+    """The same as `_compared`, of a file that may not even run."""
+    try:
+        return _compared(data, names, cases, precision)
+    except Exception as error:
+        return Candidate(problem=complaints.gist(error), error=error)
+
+
 def _compared(data, names, cases, precision):
+    constant = quirks.kills(data)
+    if constant:
+        raise ValueError(
+            f"the representative data leave {constant[0]!r} at one value, which int8 "
+            "has no scale for"
+        )
     comparison = runtime.compare(
         data, names, cases, precision.tolerance, precision.on_average
     )

@@ -112,6 +112,10 @@ class _Graph:
     def _name(self, operator):
         return self._names[operator.opcodeIndex]
 
+    def _code(self, name, version):
+        number = getattr(self._schema.BuiltinOperator, name)
+        return flatbuffer.operator_code(self._model, number, version)
+
     def _is_constant(self, tensor):
         buffer = self._model.buffers[tensor.buffer]
         return (
@@ -166,20 +170,6 @@ class _Graph:
         """
         for operator, _ in self._readers[index]:
             operator.opcodeIndex = self._code("FULLY_CONNECTED", SPARSE_VERSION)
-
-    def _code(self, name, version):
-        """The index of an operator code of this version, made if need be."""
-        number = getattr(self._schema.BuiltinOperator, name)
-        codes = self._model.operatorCodes
-        for i, code in enumerate(codes):
-            if (code.builtinCode, code.version) == (number, version):
-                return i
-        codes.append(
-            self._schema.OperatorCodeT(
-                deprecatedBuiltinCode=number, builtinCode=number, version=version
-            )
-        )
-        return len(codes) - 1
 
 
 def _readers(graph):

@@ -29,11 +29,37 @@ def operator_names(model):
     ]
 
 
+def operator_code(model, number, version):
+    """The index of an operator code of a `ModelT`, made if need be.
+
+    Args:
+        model: the `ModelT`.
+        number: of the operator, in `BuiltinOperator` of the schema.
+        version: of the operator.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    codes = model.operatorCodes
+    for i, code in enumerate(codes):
+        if (code.builtinCode, code.version) == (number, version):
+            return i
+    # Older readers have room for 127 operators.
+    old = min(number, schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)
+    codes.append(
+        schema.OperatorCodeT(
+            deprecatedBuiltinCode=old, builtinCode=number, version=version
+        )
+    )
+    return len(codes) - 1
+
+
 def write(model):
-    """The bytes of a file, without data that nothing refers to any more."""
+    """The bytes of a file, without tensors and data that nothing refers to any more."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
+    for number, graph in enumerate(model.subgraphs):
+        _drop_unused(model, number, graph)
     _empty_unused(model)
     model.buffers = [
         buffer if buffer.data is None else _AlignedBuffer(schema, buffer)
@@ -42,6 +68,36 @@ def write(model):
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def _drop_unused(model, number, graph):
+    """Take out the tensors of a graph that nothing in the file refers to."""
+    ends = [
+        end
+        for signature in model.signatureDefs or []
+        if signature.subgraphIndex == number
+        for end in (*(signature.inputs or []), *(signature.outputs or []))
+    ]
+    lists = [
+        (holder, name)
+        for holder, names in [
+            (graph, ("inputs", "outputs")),
+            *((o, ("inputs", "outputs", "intermediates")) for o in graph.operators),
+        ]
+        for name in names
+        if getattr(holder, name) is not None
+    ]
+    used = {end.tensorIndex for end in ends}
+    used |= {int(i) for holder, name in lists for i in getattr(holder, name)}
+    kept = sorted(used - {-1})
+    # An input that an operator goes without is -1.
+    places = {-1: -1, **{old: new for new, old in enumerate(kept)}}
+    graph.tensors = [graph.tensors[i] for i in kept]
+    for end in ends:
+        end.tensorIndex = places[end.tensorIndex]
+    for holder, name in lists:
+        new = [places[int(i)] for i in getattr(holder, name)]
+        setattr(holder, name, np.array(new, "int32"))
 
 
 def _empty_unused(model):

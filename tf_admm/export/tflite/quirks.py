@@ -82,3 +82,40 @@ def _means_into_convolution(schema, model, graph):
         kind == schema.BuiltinOperator.CONV_2D and int(operator.inputs[0]) in means
         for kind, operator in zip(kinds, graph.operators)
     )
+
+
+def kills(data):
+    """Names of the tensors of int8 whose making ends the process.
+
+    LiteRT checks that the terms of sums and squared differences are small beside the
+    result's scale, and gives up the process if not. The scale is next to nothing where
+    the representative data never made the result anything but one number.
+    """
+    model = flatbuffer.read(data)
+    names = flatbuffer.operator_names(model)
+    return [
+        graph.tensors[operator.outputs[0]].name.decode()
+        for graph in model.subgraphs
+        for operator in graph.operators
+        if _is_too_large(graph, operator, names[operator.opcodeIndex])
+    ]
+
+
+def _is_too_large(graph, operator, name):
+    scales = [_scale(graph, i) for i in (*operator.inputs, *operator.outputs)]
+    if name not in ("ADD", "SUB", "SQUARED_DIFFERENCE") or None in scales:
+        return False
+    *terms, result = scales
+    twice = 2 * max(terms)
+    if name == "SQUARED_DIFFERENCE":
+        return twice**2 >= 2**14 * result
+    return twice >= 2**20 * result
+
+
+def _scale(graph, index):
+    """That of an int8 tensor, or `None`."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    tensor = graph.tensors[index]
+    is_int8 = tensor.type == schema.TensorType.INT8
+    return float(tensor.quantization.scale[0]) if is_int8 else None

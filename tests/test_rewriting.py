@@ -1,0 +1,262 @@
+"""Files by operators that LiteRT runs faster: the same outputs, and nothing lost."""
+
+import collections
+
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import OpResolverType
+from keras import ops
+
+from tf_admm.export import to_tflite
+from tf_admm.export.tflite import conversion
+from tf_admm.export.tflite import flatbuffer
+from tf_admm.export.tflite import rewriting
+
+L = keras.layers
+WITHOUT_DELEGATE = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+ROWS = 32
+
+
+def functional(shape, make):
+    x = L.Input(shape)
+    return keras.Model(x, make(x))
+
+
+def prelu(low, high):
+    slopes = keras.initializers.RandomUniform(low, high, seed=0)
+    return lambda x: L.PReLU(slopes, shared_axes=[1, 2])(x)
+
+
+def dense(*shape, activation=None):
+    return functional(shape, L.Dense(5, activation, bias_initializer="normal"))
+
+
+def heads(x):
+    return L.EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de")(x)
+
+
+#: Name: a model, its dtype, operators that must go, operators that must come.
+CASES = {
+    "hard swish": (
+        lambda: functional((6, 6, 3), ops.hard_swish),
+        "int8",
+        {"HARD_SWISH"},
+        {"MUL": 2, "ADD": 1},
+    ),
+    "relu": (lambda: functional((6, 6, 3), L.ReLU()), "int8", {"RELU"}, {}),
+    "relu6": (lambda: functional((6, 6, 3), L.ReLU(6.0)), "int8", {"RELU6"}, {}),
+    "variance": (
+        lambda: functional((7, 8), L.LayerNormalization()),
+        "int8",
+        {"SQUARED_DIFFERENCE"},
+        {"SUB": 1},
+    ),
+    "slopes": (
+        lambda: functional((6, 6, 3), prelu(0, 1)),
+        "int8",
+        {"PRELU"},
+        {"MAXIMUM": 1},
+    ),
+    "steep slopes": (
+        lambda: functional((6, 6, 3), prelu(-1, 2)),
+        "int8",
+        set(),
+        {"PRELU": 1},
+    ),
+    **{
+        f"sequence {dtype}": (
+            lambda: dense(7, 4),
+            dtype,
+            {"SHAPE", "GATHER", "RESHAPE", "ADD"},
+            {"FULLY_CONNECTED": 1},
+        )
+        for dtype in ("float32", "float16", "int8")
+    },
+    "image": (
+        lambda: dense(3, 2, 4, activation="relu"),
+        "int8",
+        {"SHAPE", "RESHAPE", "ADD", "RELU"},
+        {"FULLY_CONNECTED": 1},
+    ),
+    "open length": (
+        lambda: dense(None, 4),
+        "int8",
+        {"SHAPE", "RESHAPE", "ADD"},
+        {"FULLY_CONNECTED": 1},
+    ),
+    "heads": (
+        lambda: functional((7, 4), heads),
+        "int8",
+        {"SHAPE", "ADD"},
+        {"FULLY_CONNECTED": 1, "RESHAPE": 1},
+    ),
+    "two readers": (
+        lambda: functional((7, 4), lambda x: L.Add()([L.Dense(4)(x), L.Dense(4)(x)])),
+        "float32",
+        {"SHAPE", "RESHAPE"},
+        {"FULLY_CONNECTED": 2, "ADD": 1},
+    ),
+}
+
+
+def inputs(model):
+    shape = [n or 7 for n in model.input.shape[1:]]
+    return np.random.default_rng(0).normal(size=(ROWS, *shape)).astype("float32") * 4
+
+
+def converted(monkeypatch, model, dtype, tmp_path, x):
+    """The bytes of the converter's own file, and of the one that is written."""
+    own, faster = [], rewriting.faster
+    monkeypatch.setattr(
+        conversion.rewriting,
+        "faster",
+        lambda data, **options: own.append(data) or faster(data, **options),
+    )
+    path = tmp_path / "model.tflite"
+    options = {"representative": x} if dtype == "int8" else {}
+    to_tflite(model, path, dtype=dtype, sparse=False, samples=x, **options)
+    return own[-1], path.read_bytes()
+
+
+def operators(data):
+    model = flatbuffer.read(data)
+    names = flatbuffer.operator_names(model)
+    found = [names[o.opcodeIndex] for g in model.subgraphs for o in g.operators]
+    return collections.Counter(found)
+
+
+def outputs(data, x, kind=WITHOUT_DELEGATE):
+    interpreter = Interpreter(model_content=data, experimental_op_resolver_type=kind)
+    runner = interpreter.get_signature_runner()
+    (name,), (result,) = runner.get_input_details(), runner.get_output_details()
+    return runner(**{name: x})[result]
+
+
+def rms(x):
+    return np.sqrt(np.mean(np.square(x)))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_same_outputs_by_other_operators(monkeypatch, tmp_path, name):
+    keras.utils.set_random_seed(0)
+    make, dtype, gone, there = CASES[name]
+    model = make()
+    x = inputs(model)
+    own, fast = converted(monkeypatch, model, dtype, tmp_path, x)
+    found = operators(fast)
+    assert not gone & found.keys(), found
+    assert {k: found[k] for k in there} == there
+    expected = model.predict(x, verbose=0)
+    before = rms(outputs(own, x) - expected)
+    for kind in (WITHOUT_DELEGATE, OpResolverType.AUTO, OpResolverType.BUILTIN_REF):
+        assert rms(outputs(fast, x, kind) - expected) <= 1.25 * before + 1e-6
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_file_holds_what_it_refers_to(monkeypatch, tmp_path, name):
+    make, dtype, *_ = CASES[name]
+    model = make()
+    x = inputs(model)
+    graph = flatbuffer.read(
+        converted(monkeypatch, model, dtype, tmp_path, x)[1]
+    ).subgraphs[0]
+    lists = [graph.inputs, graph.outputs]
+    lists += [i for o in graph.operators for i in (o.inputs, o.outputs)]
+    used = {int(i) for each in lists for i in each} - {-1}
+    assert used == set(range(len(graph.tensors)))
+
+
+def test_nothing_to_gain_is_the_same_file():
+    model = functional((6, 6, 3), L.Conv2D(4, 3, activation="relu"))
+    data = bytes(tf_lite(model))
+    assert rewriting.faster(data) is data
+
+
+def tf_lite(model):
+    import tensorflow as tf
+
+    return tf.lite.TFLiteConverter.from_keras_model(model).convert()
+
+
+def test_variables_are_kept():
+    """Operators that nothing reads, but that do something, stay."""
+    import tensorflow as tf
+
+    class Counter(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.count = tf.Variable(tf.zeros((1,)))
+            self.dense = tf.Variable(tf.ones((4, 3)))
+
+        @tf.function(input_signature=[tf.TensorSpec((None, 5, 4))])
+        def run(self, x):
+            self.count.assign_add([1.0])
+            return tf.tensordot(x, self.dense, 1) + self.count
+
+    module = Counter()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [module.run.get_concrete_function()], module
+    )
+    converter.experimental_enable_resource_variables = True
+    data = bytes(converter.convert())
+    fast = rewriting.faster(data)
+    assert operators(fast)["RESHAPE"] < operators(data)["RESHAPE"]
+    runner = Interpreter(model_content=fast).get_signature_runner()
+    x = np.ones((2, 5, 4), "float32")
+    for count in (1, 2, 3):
+        (y,) = runner(x=x).values()
+        np.testing.assert_array_equal(y, np.full((2, 5, 3), 4.0 + count))
+
+
+def test_int8_ends_are_for_other_runtimes(tmp_path):
+    """Which have no shapes that are computed, and little memory."""
+    make = lambda x: ops.hard_swish(L.Dense(5)(x))  # noqa: E731
+    model = functional((7, 4), make)
+    path, options = tmp_path / "model.tflite", {"representative": inputs(model)}
+    to_tflite(model, path, dtype="int8", io_dtype="int8", sparse=False, **options)
+    found = operators(path.read_bytes())
+    assert found == {"FULLY_CONNECTED": 1, "HARD_SWISH": 1}
+
+
+def test_what_disagrees_is_not_taken(monkeypatch, tmp_path):
+    model, other = dense(7, 4), dense(7, 4)
+    wrong = bytes(tf_lite(other))
+    monkeypatch.setattr(conversion.rewriting, "faster", lambda data, **_: wrong)
+    path = tmp_path / "model.tflite"
+    to_tflite(model, path, sparse=False)
+    x = np.random.default_rng(0).normal(size=(ROWS, 7, 4)).astype("float32")
+    np.testing.assert_allclose(outputs(path.read_bytes(), x), model(x), atol=1e-5)
+
+
+def test_what_breaks_is_not_taken(monkeypatch, tmp_path):
+    monkeypatch.setattr(conversion.rewriting, "faster", lambda data, **_: data[:100])
+    report = to_tflite(dense(7, 4), tmp_path / "model.tflite", sparse=False)
+    assert report.max_difference < 1e-5
+
+
+@pytest.mark.parametrize("io_dtype", ["float32", "int8"])
+def test_data_of_one_value_ends_no_process(tmp_path, io_dtype):
+    """LiteRT would give up the process on such a file."""
+    model, x = functional((7, 8), L.LayerNormalization()), np.ones((4, 7, 8), "float32")
+    path, options = tmp_path / "model.tflite", {"dtype": "int8", "io_dtype": io_dtype}
+    with pytest.raises(RuntimeError, match="leave .* at one value"):
+        to_tflite(model, path, representative=x, sparse=False, **options)
+    assert not path.exists()
+
+
+def test_sparse_kernels_of_sequences_run_sparse(tmp_path):
+    keras.utils.set_random_seed(0)
+    model, path = functional((7, 64), L.Dense(96)), tmp_path / "model.tflite"
+    kernel = model.layers[-1].kernel
+    kept = np.random.default_rng(0).random(kernel.shape) < 0.05
+    kernel.assign(kernel * kept)
+    report = to_tflite(model, path)
+    assert report.fallback is None
+    assert operators(path.read_bytes()) == {"FULLY_CONNECTED": 1}
+    x = inputs(model)
+    expected = model.predict(x, verbose=0)
+    for kind in (WITHOUT_DELEGATE, OpResolverType.AUTO):
+        received = outputs(path.read_bytes(), x, kind)
+        np.testing.assert_allclose(received, expected, atol=1e-5)
