@@ -272,8 +272,10 @@ def test_sensitivity_needs_a_compiled_model(model, data):
         (lambda x, y: [x, y], "dataset.*list"),
         (lambda x, y: iter([(x, y)]), "many times.*iterator"),
         (lambda x, y: (x[:0], y[:0]), "loss of the model is finite.*nan"),
+        (lambda x, y: (x[:, 1:], y), "`data` that .* evaluated on.*incompatible"),
+        (lambda x, y: (x, y[1:]), "`data` that .* evaluated on.*same number"),
     ],
-    ids=["x", "x alone", "list", "iterator", "none"],
+    ids=["x", "x alone", "list", "iterator", "none", "narrow", "short"],
 )
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_data_that_sensitivity_can_not_use(model, data, tmp_path, made, message):

@@ -120,6 +120,7 @@ MODELS = {
     "NaN rho": (mlp, FC1, np.nan, ["`rho`", "rho=nan"]),
     "infinite rho": (mlp, FC1, np.inf, ["`rho`", "rho=inf"]),
     "rho in words": (mlp, FC1, "0.1", ["`rho`", "rho=0.1"]),
+    "true rho": (mlp, FC1, True, ["`rho`", "rho=True"]),
     "no rho": (mlp, FC1, None, ["`rho`", "rho=None"]),
     "a dict as rho": (mlp, FC1, {"a": 1}, ["`rho`", "rho={'a': 1}"]),
     "a set as rho": (mlp, FC1, SERIALIZED, ["`rho`", "rho=Sparsity(0.5)"]),

@@ -18,7 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: The floors, from the ground up; each room may use the rooms before it.
 FLOORS = [
-    ["version", "files", "printing", "constraints", "schedules"],
+    ["version", "files", "printing", "arguments", "constraints", "schedules"],
     ["structure"],
     ["admm", "tables", "allocation"],
     ["shrinking", "export", "post_training"],

@@ -8,10 +8,11 @@ not those.
 
 import dataclasses
 import math
-import numbers
 from typing import Any
 
 import keras
+
+from tf_admm import arguments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,7 +254,7 @@ def checked(schedule: Schedule, rho: Any) -> float:
 
 
 def _number(name, value, minimum):
-    if not isinstance(value, numbers.Real) or not minimum <= value < math.inf:
+    if not arguments.is_real(value) or not minimum <= value < math.inf:
         kind = "positive" if minimum > 0.0 else "non-negative"
         raise ValueError(
             f"Invalid value for argument `{name}`. Expected a finite, {kind} "

@@ -1,10 +1,10 @@
 """The callback that says when Z and U are updated."""
 
-import numbers
 import warnings
 
 import keras
 
+from tf_admm import arguments
 from tf_admm.admm import health
 from tf_admm.admm import optimizer
 from tf_admm.admm import rounds as parts
@@ -244,7 +244,7 @@ class ADMMCallback(keras.callbacks.Callback):
 
 
 def _check_integer(name, value, least, expected):
-    if not isinstance(value, numbers.Integral) or value < least:
+    if not arguments.is_whole(value) or value < least:
         raise ValueError(
             f"Invalid value for argument `{name}`. Expected {expected}. Received: "
             f"{name}={value}"

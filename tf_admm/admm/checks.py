@@ -1,11 +1,11 @@
 """What an `ADMMModel` asks of the model that it is given."""
 
 import math
-import numbers
 import os
 
 import keras
 
+from tf_admm import arguments
 from tf_admm import schedules
 from tf_admm.structure import kernels
 from tf_admm.structure.checks import check_built
@@ -60,7 +60,7 @@ def check_given(constraints):
 
 def check_regrowth(regrowth):
     """Raise unless it is a finite number, not negative."""
-    if not isinstance(regrowth, numbers.Real) or not 0.0 <= regrowth < math.inf:
+    if not arguments.is_real(regrowth) or not 0.0 <= regrowth < math.inf:
         raise ValueError(
             "Invalid value for argument `regrowth`. Expected a finite, non-negative "
             f"number. Received: regrowth={regrowth}"

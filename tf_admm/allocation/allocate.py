@@ -1,7 +1,6 @@
 """One budget for a model, made into a constraint for each kernel."""
 
 import math
-import numbers
 import os
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -9,6 +8,7 @@ from typing import Any
 
 import keras
 
+from tf_admm import arguments
 from tf_admm.allocation import channels
 from tf_admm.allocation import methods
 from tf_admm.allocation import weights
@@ -128,7 +128,7 @@ def _budget(**budgets):
             f"Expected one budget of {list(budgets)}. Received: {given or 'none'}"
         )
     ((name, value),) = given.items()
-    if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+    if not arguments.is_real(value) or not 0 < value < math.inf:
         raise ValueError(
             f"Invalid value for argument `{name}`. Expected a positive number. "
             f"Received: {name}={value!r}"
@@ -151,7 +151,7 @@ def _check_method(model, method, data):
 
 
 def _check_tile(tile, structure):
-    if not isinstance(tile, numbers.Integral) or tile < 1:
+    if not arguments.is_whole(tile) or tile < 1:
         raise ValueError(
             "Invalid value for argument `tile`. Expected a positive int. Received: "
             f"tile={tile!r}"

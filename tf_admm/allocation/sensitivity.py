@@ -60,7 +60,7 @@ def curves(model, items, family, data, cache=None, verbose=1):
             `cache` is a file of something else.
     """
     arguments, found = _arguments(data), _read(cache)
-    dense = _loss(model, arguments)
+    dense = _dense_loss(model, arguments)
     if not np.isfinite(dense):
         raise ValueError(
             "Expected data on which the loss of the model is finite. Received: data "
@@ -79,6 +79,17 @@ def curves(model, items, family, data, cache=None, verbose=1):
             found[item.path] = [[1.0, dense], *curve]
             _write(cache, key, found)
     return {item.path: found[item.path] for item in items}
+
+
+def _dense_loss(model, arguments):
+    try:
+        return _loss(model, arguments)
+    # Keras and its backends raise whatever comes up.
+    except Exception as error:
+        raise ValueError(
+            "Expected `data` that the model can be evaluated on. Received: data of "
+            f"which Keras says: {' '.join(str(error).split())[:300]}"
+        ) from error
 
 
 def _curve(model, item, arguments, progress):

@@ -1,12 +1,11 @@
 """What `compress` asks of its arguments."""
 
-import numbers
-
+from tf_admm import arguments
 from tf_admm.compression import rates
 from tf_admm.structure.checks import check_built
 from tf_admm.structure.tracing import symbolic_inputs
 
-NUMBERS = {numbers.Integral: "an integer", numbers.Real: "a number"}
+NUMBERS = {arguments.is_whole: "an integer", arguments.is_real: "a number"}
 STRUCTURES = ("auto", "weights", "channels", "both")
 
 
@@ -46,7 +45,7 @@ def check_model(model):
 
 def check_seed(seed):
     """Raise unless it is an integer, not negative."""
-    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or seed < 0:
+    if not arguments.is_whole(seed) or seed < 0:
         raise ValueError(
             f"Expected `seed` to be an integer of 0 or more. Received: seed={seed!r}"
         )
@@ -54,17 +53,17 @@ def check_seed(seed):
 
 def check_numbers(goal, epochs, batch_size, time_limit):
     """Raise unless these are positive, or `None`, and fit the goal."""
-    for name, value, kind in (
-        ("epochs", epochs, numbers.Integral),
-        ("batch_size", batch_size, numbers.Integral),
-        ("time_limit", time_limit, numbers.Real),
+    for name, value, is_kind in (
+        ("epochs", epochs, arguments.is_whole),
+        ("batch_size", batch_size, arguments.is_whole),
+        ("time_limit", time_limit, arguments.is_real),
     ):
         if value is None:
             continue
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if not is_kind(value):
             raise TypeError(
-                f"Expected `{name}` to be {NUMBERS[kind]}. Received: {name}={value!r} "
-                f"of type {type(value)}"
+                f"Expected `{name}` to be {NUMBERS[is_kind]}. Received: "
+                f"{name}={value!r} of type {type(value)}"
             )
         if not value > 0:
             raise ValueError(

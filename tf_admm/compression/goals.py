@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-import numbers
+
+from tf_admm import arguments
 
 #: What is asked where nothing is.
 MAX_DROP = 0.005
@@ -68,7 +69,7 @@ def of(**given):
             f"Received: {given}"
         )
     ((name, value),) = (given or {"max_drop": MAX_DROP}).items()
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    if not arguments.is_real(value):
         raise TypeError(
             f"Expected `{name}` to be a number. Received: {name}={value!r} of type "
             f"{type(value)}"

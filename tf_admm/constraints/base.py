@@ -2,11 +2,12 @@
 
 import copy
 import functools
-import numbers
 import reprlib
 
 import keras
 from keras import ops
+
+from tf_admm import arguments
 
 
 class SetConstraint(keras.constraints.Constraint):
@@ -266,7 +267,7 @@ def kept(total, sparsity):
 
 def fraction(name, value):
     """`value` as a float in [0, 1], or an error."""
-    if not isinstance(value, numbers.Real) or not 0.0 <= value <= 1.0:
+    if not arguments.is_real(value) or not 0.0 <= value <= 1.0:
         raise ValueError(
             f"Invalid value for argument `{name}`. Expected a number in "
             f"[0, 1], the fraction of zeros. Received: {name}={value}"
@@ -276,7 +277,7 @@ def fraction(name, value):
 
 def positive(name, value):
     """`value` as a positive int, or an error."""
-    if not isinstance(value, numbers.Integral) or value < 1:
+    if not arguments.is_whole(value) or value < 1:
         raise ValueError(
             f"Invalid value for argument `{name}`. Expected a positive integer. "
             f"Received: {name}={value}"

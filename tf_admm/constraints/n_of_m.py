@@ -1,11 +1,11 @@
 """N:M sparsity."""
 
-import numbers
 from collections.abc import Callable
 
 import keras
 from keras import ops
 
+from tf_admm import arguments
 from tf_admm.constraints import metrics
 from tf_admm.constraints.base import MaskConstraint
 from tf_admm.constraints.base import positive
@@ -48,7 +48,7 @@ class NMSparsity(MaskConstraint):
                 "Invalid value for argument `n`. Expected at most `m`. Received: "
                 f"n={n}, m={m}"
             )
-        if not isinstance(axis, numbers.Integral):
+        if not arguments.is_whole(axis):
             raise ValueError(
                 "Invalid value for argument `axis`. Expected an integer. "
                 f"Received: axis={axis}"

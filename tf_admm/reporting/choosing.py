@@ -1,8 +1,8 @@
 """Which of the files to ship."""
 
 import math
-import numbers
 
+from tf_admm import arguments
 from tf_admm.reporting import direction
 
 
@@ -13,7 +13,7 @@ def check_max_drop(max_drop):
         TypeError: if it is no number.
         ValueError: if it is below 0.0, or not finite.
     """
-    if not isinstance(max_drop, numbers.Real):
+    if not arguments.is_real(max_drop):
         raise TypeError(
             "Expected `max_drop` to be a number. Received: "
             f"max_drop={max_drop!r} of type {type(max_drop)}"
