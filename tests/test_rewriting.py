@@ -37,6 +37,16 @@ def heads(x):
     return L.EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de")(x)
 
 
+def depthwise(size, **options):
+    layer = L.DepthwiseConv2D(size, bias_initializer="normal", **options)
+    return lambda: functional((12, 11, 3), layer)
+
+
+def grouped(groups):
+    layer = L.Conv2D(4, 7, padding="same", groups=groups, activation="relu")
+    return lambda: functional((12, 11, 4), layer)
+
+
 #: Name: a model, its dtype, operators that must go, operators that must come.
 CASES = {
     "hard swish": (
@@ -92,6 +102,45 @@ CASES = {
         {"SHAPE", "ADD"},
         {"FULLY_CONNECTED": 1, "RESHAPE": 1},
     ),
+    "7x7": (
+        depthwise(7, padding="same", activation="relu"),
+        "float32",
+        set(),
+        {"PAD": 1, "SLICE": 3, "DEPTHWISE_CONV_2D": 3, "ADD": 2, "RELU": 0},
+    ),
+    "7x7, strides": (
+        depthwise(7, strides=2, padding="same"),
+        "float32",
+        set(),
+        {"DEPTHWISE_CONV_2D": 3},
+    ),
+    "9x5, no bias": (
+        depthwise((9, 5), use_bias=False),
+        "float32",
+        {"PAD"},
+        {"DEPTHWISE_CONV_2D": 2},
+    ),
+    "7x7 of groups": (
+        grouped(4),
+        "float32",
+        {"CONV_2D"},
+        {"DEPTHWISE_CONV_2D": 3},
+    ),
+    "7x7 of wider groups": (grouped(2), "float32", set(), {"CONV_2D": 1}),
+    "7x7 apart": (
+        depthwise(7, dilation_rate=2, padding="same"),
+        "float32",
+        set(),
+        {"SPACE_TO_BATCH_ND": 1, "DEPTHWISE_CONV_2D": 3},
+    ),
+    "7x7 of several": (
+        depthwise(7, depth_multiplier=2),
+        "float32",
+        {"SLICE"},
+        {"DEPTHWISE_CONV_2D": 1},
+    ),
+    "5x5": (depthwise(5), "float32", {"SLICE"}, {"DEPTHWISE_CONV_2D": 1}),
+    "7x7 of int8": (depthwise(7), "int8", {"SLICE"}, {"DEPTHWISE_CONV_2D": 1}),
     "two readers": (
         lambda: functional((7, 4), lambda x: L.Add()([L.Dense(4)(x), L.Dense(4)(x)])),
         "float32",

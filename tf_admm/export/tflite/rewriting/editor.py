@@ -10,7 +10,10 @@ from tf_admm.export.tflite import flatbuffer
 #: By the names of the file format.
 DTYPES = {"FLOAT32": "float32", "INT8": "int8", "INT32": "int32", "INT64": "int64"}
 #: Of operators whose options aren't called as they are.
-OPTIONS = {"MAXIMUM": "MaximumMinimumOptions"}
+OPTIONS = {
+    "MAXIMUM": "MaximumMinimumOptions",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+}
 
 
 class Editor:
@@ -99,11 +102,21 @@ class Editor:
 
     # What is new.
 
-    def like(self, index, name, quantization):
-        """A new tensor as large as another, with a scale and zero point of its own."""
+    def like(self, index, name, quantization=None, shape=None):
+        """A new tensor of the type of another, and as large if nothing is said.
+
+        Args:
+            index: of the other.
+            name: what it is called.
+            quantization: its scale and zero point, if any.
+            shape: sizes, -1 where they are open.
+        """
         tensor = copy.copy(self.tensor(index))
         tensor.name = name
-        tensor.quantization = self._parameters(*quantization)
+        tensor.quantization = quantization and self._parameters(*quantization)
+        if shape is not None:
+            tensor.shape = np.array([max(n, 1) for n in shape], "int32")
+            tensor.shapeSignature = np.array(shape, "int32") if -1 in shape else None
         self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1
 

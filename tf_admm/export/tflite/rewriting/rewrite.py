@@ -2,6 +2,7 @@
 
 from tf_admm.export.tflite import flatbuffer
 from tf_admm.export.tflite.rewriting import dense
+from tf_admm.export.tflite.rewriting import depthwise
 from tf_admm.export.tflite.rewriting import int8
 from tf_admm.export.tflite.rewriting import shapes
 from tf_admm.export.tflite.rewriting.editor import Editor
@@ -20,6 +21,8 @@ FOR_LITERT = (
     ("RELU", int8.relu),
     ("RELU6", int8.relu6),
     ("PRELU", int8.prelu),
+    ("DEPTHWISE_CONV_2D", depthwise.split),
+    ("CONV_2D", depthwise.split),
 )
 
 
