@@ -41,6 +41,9 @@ SHIFTED = {71.2: "71x_130", 168.8: "169x_130", 350: "350x_300"}
 EPOCHS = (5, 10, 15, 30, 60)
 SHORT = {"admm": "ADMM", "tfmot": "tfmot"}
 
+#: Scores of the picture of rho, and their colours.
+SCORES = {"curvature": "#0072B2", "magnitude": "#999999"}
+
 FLAGS = flags.FLAGS
 flags.DEFINE_string("history_path", None, "CSV of a run, for the convergence.")
 
@@ -127,6 +130,23 @@ def epochs():
     _save(figure, "epochs")
 
 
+def rho():
+    """LeNet-5 at 71x: test accuracy over rho, kept as it is, and with `"auto"`."""
+    figure, (axis,) = _figure(7.2, 3.2, 1)
+    numbers = [10.0**n for n in range(-4, 1)]
+    for score, colour in SCORES.items():
+        pattern = f"records_lenet5_71x_10_{score}_rho_{{}}_admm_0"
+        values = [test_of(pattern.format(f"{rho:.0e}"))[0] for rho in numbers]
+        axis.plot(numbers, values, "o-", color=colour, label=score)
+        (level,) = test_of(pattern.format("auto"))
+        axis.axhline(level, color=colour, linestyle="--", linewidth=1)
+    axis.set_xscale("log")
+    axis.set_xlabel('rho, the same from beginning to end (dashed: "auto")')
+    axis.set_ylabel("MNIST test accuracy, %")
+    axis.legend(loc="lower right", frameon=False, title="one seed, scored by")
+    _save(figure, "rho")
+
+
 def convergence(path):
     """Accuracy, relative residuals and rho over the epochs of a run."""
     with open(path, newline="") as file:
@@ -168,6 +188,7 @@ def main(_):
     frontier()
     epochs()
     post_training()
+    rho()
     if FLAGS.history_path:
         convergence(FLAGS.history_path)
 
