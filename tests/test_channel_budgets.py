@@ -199,7 +199,7 @@ def test_what_can_not_be():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_one_bound_for_the_loss_of_each(seed):
-    """By the curves: none is short of the loss of any other, but one that is empty."""
+    """By the curves: none has risen less than any other, as a share of its most."""
     rng = np.random.default_rng(seed)
     at = [1.0, 0.7, 0.5, 0.25, 0.1, 0.0]
     curves = [
@@ -217,9 +217,19 @@ def test_one_bound_for_the_loss_of_each(seed):
         for curve, density in zip(curves, densities):
             d, loss = np.array(curve).T
             worst = np.maximum.accumulate(loss)
-            losses.append(np.interp(density, d[::-1], worst[::-1]))
-        bound = max(losses)
-        for loss, density in zip(losses, densities):
-            assert loss >= bound - 1e-9 or density == 0.0
+            share = (worst - worst[0]) / (worst[-1] - worst[0])
+            losses.append(np.interp(density, d[::-1], share[::-1]))
+        np.testing.assert_allclose(losses, max(losses), atol=1e-9)
         before = densities
     assert level(1.0) == [1.0] * len(curves) and level(0.0) == [0.0] * len(curves)
+
+
+def test_a_part_whose_loss_is_a_guess_is_not_taken_whole():
+    """The last channels: the loss rises to 2.3, and to 20 without the first ones."""
+    at = (1.0, 0.7, 0.5, 0.25, 0.1, 0.0)
+    first = list(zip(at, (0.1, 1.2, 4.3, 7.3, 15.0, 20.0)))
+    last = list(zip(at, (0.1, 0.4, 0.8, 1.3, 2.0, 2.3)))
+    level = bounds.even([first, last])
+    for t in np.linspace(0.05, 1, 20):
+        a, b = level(t)
+        assert b > a / 2

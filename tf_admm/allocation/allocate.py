@@ -73,8 +73,8 @@ def allocate(
             leaves, exactly, to within one channel or `tile`: `macs` and `ratio` of the
             kernels, `bytes` of all weights as float32. One channel of each group stays
             at least; norms are compared by each group's average, and a method's unit is
-            a channel. `"sensitivity"` prunes each group as far as the loss with it
-            alone pruned stays within a bound, the same for all. `constraint` isn't
+            a channel. `"sensitivity"` prunes each group until the loss, with it alone
+            pruned, has risen by one share of what it rises at most. `constraint` isn't
             used.
         tile: int, of channels: a group keeps whole tiles of so many, or fewer than
             one. Runtimes compute the outputs of a layer in tiles, a part of one as

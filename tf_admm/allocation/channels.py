@@ -161,7 +161,7 @@ def magnitude(found, left, **_):
 
 
 def loss(found, left, model, data, cache, verbose):
-    """As far as the loss with one group alone pruned allows, the same for each."""
+    """One share of how far the loss rises with one group alone pruned."""
     curves = sensitivity.curves(model, found, GroupSparsity, data, cache, verbose)
     return bounds.even([curves[share.path] for share in found])
 
