@@ -279,8 +279,13 @@ def test_what_disagrees_is_not_taken(monkeypatch, tmp_path):
     np.testing.assert_allclose(outputs(path.read_bytes(), x), model(x), atol=1e-5)
 
 
-def test_what_breaks_is_not_taken(monkeypatch, tmp_path):
-    monkeypatch.setattr(conversion.rewriting, "faster", lambda data, **_: data[:100])
+def raises(data, **_):
+    raise TypeError("a rule met what it had not seen")
+
+
+@pytest.mark.parametrize("faster", [lambda data, **_: data[:100], raises])
+def test_what_breaks_is_not_taken(monkeypatch, tmp_path, faster):
+    monkeypatch.setattr(conversion.rewriting, "faster", faster)
     report = to_tflite(dense(7, 4), tmp_path / "model.tflite", sparse=False)
     assert report.max_difference < 1e-5
 
