@@ -9,25 +9,48 @@ from keras import layers
 import tf_admm
 
 SIZES = {"num_layers": 2, "num_heads": 4, "hidden_dim": 16}
-TEXT = {"vocabulary_size": 30, "intermediate_dim": 32, "max_sequence_length": 12}
-IMAGES = {"image_shape": (32, 32, 3), "patch_size": 8, "mlp_dim": 32}
+WORDS = {"vocabulary_size": 30, "intermediate_dim": 32}
+TEXT = {**SIZES, **WORDS, "max_sequence_length": 12}
+IMAGES = {**SIZES, "image_shape": (32, 32, 3), "patch_size": 8, "mlp_dim": 32}
+SHARED_HEADS = {"num_query_heads": 4, "num_key_value_heads": 2}
+LLM = {"num_layers": 2, "hidden_dim": 16, **WORDS, **SHARED_HEADS}
 #: Name: options, and the groups that can be pruned, by what is in their names.
 BACKBONES = {
     "BertBackbone": (TEXT, {"token_embedding": 1, "query": 2, "intermediate": 2}),
     "GPT2Backbone": (TEXT, {"token": 1, "query": 2, "intermediate": 2}),
     "BartBackbone": (TEXT, {"token": 1, "query": 6, "intermediate": 4}),
     "ViTBackbone": (IMAGES, {"patch_embedding": 1, "query": 2, "dense_1": 2}),
+    # Their blocks stay what they are, and lose hidden units.
+    "MistralBackbone": ({**LLM, "sliding_window": 4}, {"intermediate": 2}),
+    "GemmaBackbone": ({**LLM, "head_dim": 8}, {"gating": 2}),
+    "Phi3Backbone": (LLM, {"gate": 2}),
+    "T5Backbone": ({**SIZES, **WORDS}, {"input_projector": 4}),
+    "MiTBackbone": (
+        {
+            "image_shape": (32, 32, 3),
+            "num_layers": 2,
+            "layerwise_depths": [1, 1],
+            "layerwise_num_heads": [1, 2],
+            "layerwise_sr_ratios": [2, 1],
+            "max_drop_path_rate": 0.1,
+            "hidden_dims": [16, 32],
+            "layerwise_patch_sizes": [7, 3],
+            "layerwise_strides": [4, 2],
+        },
+        {"patch_and_embed": 1, "mix_ffn": 2},
+    ),
 }
 LAST = "decoder_sequence_output"
 
 
 def classifier(name):
     hub = pytest.importorskip("keras_hub", reason="keras-hub is not installed")
-    backbone = getattr(hub.models, name)(**SIZES, **BACKBONES[name][0])
+    backbone = getattr(hub.models, name)(**BACKBONES[name][0])
     y = backbone.output
     y = y.get("sequence_output", y.get(LAST)) if isinstance(y, dict) else y
-    y = layers.Dense(3, name="classes")(layers.GlobalAveragePooling1D()(y))
-    return keras.Model(backbone.input, y)
+    y = layers.Reshape((-1, y.shape[-1]))(y)
+    y = layers.GlobalAveragePooling1D()(y)
+    return keras.Model(backbone.input, layers.Dense(3, name="classes")(y))
 
 
 def sequences(model):

@@ -16,6 +16,8 @@ class Call:
         kwargs: and by name.
         result: what it returned.
         inside: the calls that it made itself, if it was opened.
+        within: the `Trace` of what it calls on tensors of made-up sizes, if it was
+            not, holds layers, and its own code can be run on these.
     """
 
     layer: Any
@@ -23,6 +25,7 @@ class Call:
     kwargs: dict
     result: Any
     inside: tuple = ()
+    within: Any = None
 
     @property
     def inputs(self):
@@ -65,3 +68,18 @@ def tensors(structure):
     """The symbolic tensors in a structure, flat."""
     flat = keras.tree.flatten(structure)
     return [x for x in flat if isinstance(x, keras.KerasTensor)]
+
+
+def needed(calls, outputs):
+    """The calls that the outputs depend on."""
+    wanted, found = {id(x) for x in outputs}, []
+    for call in reversed(calls):
+        if any(id(x) in wanted for x in call.outputs):
+            if call.inside:
+                inside = needed(
+                    call.inside, [x for x in call.outputs if id(x) in wanted]
+                )
+                call = dataclasses.replace(call, inside=tuple(inside))
+            wanted.update(id(x) for x in call.inputs)
+            found.append(call)
+    return found[::-1]

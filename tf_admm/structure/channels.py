@@ -6,6 +6,7 @@ Channels are numbered; a class is a set of them that live and die together.
 import numpy as np
 
 from tf_admm.structure import kinds
+from tf_admm.structure.blocks import Block
 from tf_admm.structure.calls import tensors
 
 
@@ -22,7 +23,7 @@ class Channels:
     """
 
     def __init__(self, traced):
-        self.kinds = [(call, kinds.of(call)) for call in traced.calls]
+        self.kinds = [(call, _kind(call)) for call in traced.calls]
         self._start, self._tensors, self.count = {}, [], 0
         for tensor in self._found(traced):
             self._add(tensor)
@@ -54,10 +55,16 @@ class Channels:
         """All tensors, in order."""
         return self._tensors
 
-    def _joined(self):
+    def ties(self):
+        """List of `Tie`: of each layer's call, and of calls that share a weight."""
         ties = [tie for _, kind in self.kinds for tie in kind.ties()]
-        pairs = [(self._start[id(t.x)] + t.i, self._start[id(t.y)] + t.j) for t in ties]
-        pairs += self._by_one_weight()
+        return [*ties, *self._by_one_weight()]
+
+    def _joined(self):
+        pairs = [
+            (self._start[id(tie.x)] + tie.i, self._start[id(tie.y)] + tie.j)
+            for tie in self.ties()
+        ]
         if not pairs:
             return np.arange(self.count)
         return components(self.count, *map(np.concatenate, zip(*pairs)))
@@ -71,8 +78,7 @@ class Channels:
                 other, by = first.setdefault(key, (link, call))
                 if by is not call and np.array_equal(link.index, other.index):
                     every = np.arange(len(link.index))
-                    a, b = (self._start[id(one.tensor)] for one in (link, other))
-                    yield a + every, b + every
+                    yield kinds.Tie(link.tensor, every, other.tensor, every)
 
     def _pin_whole(self, kind):
         if kind.opaque:
@@ -100,12 +106,13 @@ class Channels:
         pinned[list(self.why)] = True
         return pinned
 
-    def constants(self):
-        """Function from a tensor to the constant that each channel is, or NaN."""
-        return self._constants(np.zeros(self.count, bool))
+    def constants(self, unknown=None):
+        """Function from a tensor to the constant that each channel is, or NaN.
 
-    def _constants(self, unknown):
-        """The same, and NaN for the channels of these classes."""
+        Args:
+            unknown: boolean array by class, True where NaN is wanted in any case.
+        """
+        unknown = np.zeros(self.count, bool) if unknown is None else unknown
         found = {}
 
         def known(tensor):
@@ -124,7 +131,7 @@ class Channels:
         made = [link.variable for link in links if link.role == kinds.MAKES]
         pinned, found = self.pinned(), {}
         with kinds.zeros(made):
-            known = self._constants(pinned)
+            known = self.constants(pinned)
             for _, kind in self.kinds:
                 for x in {id(x): x for x, _, _ in kind.reads()}.values():
                     classes = self.classes[self.of(x)]
@@ -132,6 +139,14 @@ class Channels:
                     why = f"not 0.0 where '{kind.layer.name}' reads it, even if dead"
                     found |= dict.fromkeys(np.unique(classes[stays]).tolist(), why)
         return found
+
+
+def _kind(call):
+    """What is known of a call; of a layer of no known kind, what it keeps to itself."""
+    kind = kinds.of(call)
+    if not kind.opaque or call.within is None:
+        return kind
+    return Block(call, Channels(call.within))
 
 
 def components(count, a, b):

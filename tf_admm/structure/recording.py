@@ -7,7 +7,12 @@ import keras
 from tf_admm.structure import kernels
 from tf_admm.structure import kinds
 from tf_admm.structure.calls import Call
+from tf_admm.structure.calls import Trace
+from tf_admm.structure.calls import needed
 from tf_admm.structure.calls import tensors
+
+#: Made up for sizes that are open, such as the batch and the length of a sequence.
+SIZE = 4
 
 
 class Recorder:
@@ -21,6 +26,7 @@ class Recorder:
         self.calls = []
         self._nodes = {}
         self._depth = 0
+        self._is_made_up = False
 
     @contextlib.contextmanager
     def recording(self):
@@ -50,6 +56,7 @@ class Recorder:
             outer, self.calls = self.calls, []
             try:
                 result = self.opened(layer, args, kwargs)
+                self._check_repeatable()
                 result = self._told_apart(result, tensors((args, kwargs)))
                 inside = tuple(self.calls) if _tells(layer, self.calls) else ()
                 outer.append(Call(layer, args, said, result, inside))
@@ -59,8 +66,31 @@ class Recorder:
             finally:
                 self.calls = outer
         result = self._of_shapes(layer, args, kwargs)
-        self.calls.append(Call(layer, args, said, result))
+        within = self._within(layer, args, said)
+        self.calls.append(Call(layer, args, said, result, within=within))
         return result
+
+    def _check_repeatable(self):
+        kept = [call for call in self.calls if not kinds.of(call).is_repeatable()]
+        if kept and not self._is_made_up:
+            raise ValueError(f"Expected sizes that are known. Received: {kept}")
+
+    def _within(self, layer, args, kwargs):
+        """The `Trace` of what a layer that isn't opened calls on known sizes."""
+        if not isinstance(layer, keras.Layer) or not _holds_layers(layer):
+            return None
+        if not kinds.says_more(layer):
+            return None
+        given = keras.tree.map_structure(_sized, (args, kwargs))
+        outer, self.calls = self.calls, []
+        before, self._is_made_up = self._is_made_up, True
+        try:
+            outputs = self.opened(layer, *given)
+            return Trace(needed(self.calls, tensors(outputs)), given, outputs)
+        except Exception:  # noqa: BLE001, whatever its own code raises on no data
+            return None
+        finally:
+            self.calls, self._is_made_up = outer, before
 
     def _of_shapes(self, layer, args, kwargs):
         # Keras runs the layer's code, whose calls are none of the model's.
@@ -94,11 +124,26 @@ class Recorder:
         """A call on constants in what is opened: a table's is seen, as on tensors."""
         seen = self._depth and kinds.entry(layer).reads_constants
         if not seen or tensors((args, kwargs)):
-            return call(layer, *args, **kwargs)
+            return self._allowing_none(layer, call, args, kwargs)
         shapes = keras.tree.map_structure(_symbolic, (args, kwargs))
         result = self._of_shapes(layer, *shapes)
         self.calls.append(Call(layer, args, kwargs, result))
         return result
+
+    def _allowing_none(self, layer, call, args, kwargs):
+        """A call that may return `None` among its results, such as for a cache.
+
+        Keras refuses these on no data; so on made-up sizes alone, since elsewhere Keras
+        may make the call again.
+        """
+        try:
+            return call(layer, *args, **kwargs)
+        except ValueError:
+            mine = [one for one in self.calls[-1:] if one.layer is layer]
+            results = keras.tree.flatten([one.result for one in mine])
+            if not self._is_made_up or all(x is not None for x in results):
+                raise
+            return mine[0].result
 
     # Keras notes each symbolic call in the layers that it touches, for good.
 
@@ -126,8 +171,18 @@ def _opens(layer):
 
 def _tells(layer, calls):
     """Whether what was seen says more than that the layer is opaque."""
-    holds_layers = len(list(kernels.walk(layer))) > 1
-    return holds_layers or not any(kinds.of(call).opaque for call in calls)
+    return _holds_layers(layer) or not any(kinds.of(call).opaque for call in calls)
+
+
+def _holds_layers(layer):
+    return len(list(kernels.walk(layer))) > 1
+
+
+def _sized(x):
+    """A tensor of known sizes in the place of one whose sizes are open."""
+    if not isinstance(x, keras.KerasTensor):
+        return x
+    return keras.KerasTensor([n or SIZE for n in x.shape], x.dtype)
 
 
 def _symbolic(x):

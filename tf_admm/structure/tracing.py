@@ -5,11 +5,10 @@ unknown. Models in it, and layers of no known kind that hold no weights of their
 are opened: what they call is seen, too.
 """
 
-import dataclasses
-
 import keras
 
 from tf_admm.structure.calls import Trace
+from tf_admm.structure.calls import needed
 from tf_admm.structure.calls import tensors
 from tf_admm.structure.precision import float32_compute
 from tf_admm.structure.recording import Recorder
@@ -29,7 +28,7 @@ def trace(model):
     recorder = Recorder()
     with float32_compute(model), recorder.recording():
         outputs = recorder.opened(model, (inputs,), {})
-    roots = _needed(recorder.calls, tensors(outputs))
+    roots = needed(recorder.calls, tensors(outputs))
     return Trace(roots, inputs, outputs)
 
 
@@ -50,18 +49,3 @@ def symbolic_inputs(model):
     return keras.tree.map_structure(
         lambda x: keras.KerasTensor(x.shape, x.dtype), structure
     )
-
-
-def _needed(calls, outputs):
-    """The calls that the outputs depend on."""
-    wanted, needed = {id(x) for x in outputs}, []
-    for call in reversed(calls):
-        if any(id(x) in wanted for x in call.outputs):
-            if call.inside:
-                inside = _needed(
-                    call.inside, [x for x in call.outputs if id(x) in wanted]
-                )
-                call = dataclasses.replace(call, inside=tuple(inside))
-            wanted.update(id(x) for x in call.inputs)
-            needed.append(call)
-    return needed[::-1]

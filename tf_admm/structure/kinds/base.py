@@ -123,6 +123,10 @@ class Kind:
         """Why this very call is opaque, or `None`; asked before all that follows."""
         return f"'{self.layer.name}' of type {type(self.layer).__name__}"
 
+    def is_repeatable(self):
+        """Whether the call can be made again, of whatever sizes it is."""
+        return True
+
     def inner(self):
         """Tensors that it keeps to itself, such as the heads of an attention."""
         return []

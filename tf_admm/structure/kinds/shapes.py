@@ -1,5 +1,7 @@
 """Layers and operations that put numbers in other places."""
 
+import math
+
 import numpy as np
 
 from tf_admm.structure.kinds.base import Kind
@@ -62,6 +64,44 @@ class Reshaped(Regrouped):
         elif size(self.y) != channels(self.y) and -1 in shape[:-1]:
             shape[-1] = size(self.y)
         return config | {key: tuple(shape)}
+
+
+class ReshapedTo(Reshaped):
+    """`keras.ops.reshape`, by code that may have asked for the size of the batch."""
+
+    def is_repeatable(self):
+        return _closed(self.layer.newshape, self.x.shape) is not None
+
+    def apply(self, layer, args, kwargs, kept):
+        config = layer.get_config()
+        shape = _closed(config["newshape"], args[0].shape)
+        return self.made(config | {"newshape": shape})(*args, **kwargs)
+
+
+def _closed(shape, given):
+    """Sizes to reshape to, -1 for the one that is `None`; `None` if there are more.
+
+    Args:
+        shape: the sizes that were asked for, `None` where one was open.
+        given: those of what is reshaped.
+    """
+    if None not in shape:
+        return tuple(shape)
+    if -1 in shape:
+        if None in given[1:]:
+            return None
+        known = math.prod(n for n in shape if n not in (None, -1))
+        shape = [math.prod(given[1:]) // known if n == -1 else n for n in shape]
+    if shape.count(None) > 1:
+        return None
+    return tuple(-1 if n is None else n for n in shape)
+
+
+class Spread(Kind):
+    """`keras.ops.broadcast_to`: nothing is known of it."""
+
+    def is_repeatable(self):
+        return None not in self.layer.shape
 
 
 class Transposed(Channelwise):
