@@ -61,6 +61,39 @@ class Gated(Block):
         return self.down(self.up(x) * self.gate(ops.matmul(mask, x)))
 
 
+class Ranged(layers.Layer):
+    """No weight of its own; a range over a size that is open."""
+
+    def __init__(self, hidden=SIZE, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = hidden
+        self.up = layers.Dense(hidden, activation="relu", name="up")
+        self.down = layers.Dense(WIDTH, name="down")
+
+    def build(self, shape):
+        self.up.build(shape)
+        self.down.build((*shape[:-1], self.hidden))
+
+    def call(self, x):
+        places = ops.arange(0, ops.shape(x)[1], dtype="int32")
+        weights = ops.cast(places[:, None] >= places, "float32")
+        return self.down(self.up(ops.einsum("ij,bjc->bic", weights, x)))
+
+    def get_config(self):
+        return {**super().get_config(), "hidden": self.hidden}
+
+
+class Ragged(Ranged):
+    """It returns what is no tensor, too."""
+
+    def call(self, x):
+        y, cache = self.both(x)
+        return y if cache is None else cache
+
+    def both(self, x):
+        return super().call(x), None
+
+
 class Halved(Block):
     """The entry of the config is twice the number of channels."""
 
@@ -166,6 +199,8 @@ class Unmakeable(Block):
 CASES = {
     Block: ({"up/kernel", "up/bias"}, SIZE),
     Gated: ({"up/kernel", "up/bias", "gate/kernel", "gate/bias"}, SIZE),
+    Ranged: ({"up/kernel", "up/bias"}, SIZE),
+    Ragged: ({"up/kernel", "up/bias"}, SIZE),
     Halved: ({"up/kernel", "up/bias"}, SIZE // 2),
     Convolved: (
         {"up/kernel", "up/bias", "norm/gamma", "norm/beta"}
@@ -234,6 +269,55 @@ def test_channels_that_its_code_counts_are_compared():
     x = graphs.inputs_of(model)
     small, _ = tf_admm.shrink(model, samples=x, verbose=0)
     np.testing.assert_allclose(np.array(small(x)), np.array(model(x)), atol=1e-5)
+
+
+class Held(Ranged):
+    """It could be laid out flat, but for what it holds."""
+
+    def __init__(self, hidden=SIZE, **kwargs):
+        super().__init__(hidden, **kwargs)
+
+        def unregistered(x):
+            return ops.relu(x)
+
+        self.plain = layers.Activation(unregistered, name="plain")
+
+    def call(self, x):
+        return self.down(self.plain(self.up(x)))
+
+
+class HeldFixed(Held):
+    """And its config sets nothing."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["hidden"]
+        return config
+
+
+@pytest.mark.parametrize("cls", [Held, HeldFixed])
+def test_layers_that_hold_what_cant_be_made_again(cls):
+    """They stay what they are where that will do, or else are laid out flat."""
+
+    def stack():
+        x = inputs = keras.Input((None, WIDTH))
+        for name in ("first", "second"):
+            x = cls(name=name)(x)
+        x = layers.GlobalAveragePooling1D()(x)
+        return keras.Model(inputs, layers.Dense(3, name="head")(x))
+
+    model = graphs.made(stack)
+    for group in tf_admm.channel_groups(model, verbose=0).prunable:
+        graphs.kill(group, np.arange(0, group.channels, 2))
+    x = graphs.inputs_of(model)
+    small, report = tf_admm.shrink(model, samples=x, verbose=0)
+    np.testing.assert_allclose(np.array(small(x)), np.array(model(x)), rtol=1e-4)
+    kept = [type(layer) for layer in small.layers if isinstance(layer, cls)]
+    assert len(kept) == (2 if cls is Held else 0)
+    assert all(report.units[f"{n}/up/kernel"] == (6, 12) for n in ("first", "second"))
 
 
 def test_a_layer_that_its_config_cant_make_again_says_so():

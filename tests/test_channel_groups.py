@@ -258,7 +258,13 @@ def cross(x):
     return layers.MultiHeadAttention(4, 2, value_dim=3, name="mha")(x, y)
 
 
+def written_out(x):
+    q, k, v = (layers.Reshape((7, 2, 3))(dense(name, 6)(x)) for name in "qkv")
+    return layers.Reshape((7, 6))(ops.dot_product_attention(q, k, v))
+
+
 SEQUENCES = {
+    "written_out": (written_out, {"a": 8, "v": 3, "b": 8}),
     "attention": (attention, {"a": 8, "mha/query": 4, "b": 8}),
     "cross": (
         cross,

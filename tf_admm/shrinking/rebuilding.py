@@ -48,7 +48,7 @@ class _Builder:
     def __init__(self, graph, traced, inputs):
         self._graph = graph
         self._tensors, self._made, self._weights = {}, {}, []
-        self._names = set()
+        self._names, self._shared = set(), {}
         self._old = {leaf.layer.name for call in traced.roots for leaf in call.leaves()}
         self.layers, self.is_chain = [], True
         self._pair(traced.inputs, inputs)
@@ -73,12 +73,31 @@ class _Builder:
             return
         layer = self._layer(call, altered, above)
         args, kwargs = keras.tree.map_structure(self.new, (call.args, call.kwargs))
-        if call.inside:
+        if layer is call.layer and self._is_other(layer):
+            result = self._wrapped(layer, args, kwargs)
+        elif call.inside:
             result = layer(*args, **kwargs)
         else:
             result = self._graph.apply(call, layer, args, kwargs)
             self._name_others(layer, (args, kwargs), result)
         self._pair(call.result, result)
+
+    def _is_other(self, layer):
+        """Whether a layer that can't be made again has the name of another."""
+        return self._shared.setdefault(layer.name, layer) is not layer
+
+    def _wrapped(self, layer, args, kwargs):
+        """What a layer returns, by a model of another name that holds it."""
+        self.is_chain = False
+        given = keras.tree.map_structure(
+            lambda x: _input(x, x) if _is_symbolic(x) else x, (args, kwargs)
+        )
+        inner, outer = (
+            [x for x in keras.tree.flatten(one) if _is_symbolic(x)]
+            for one in (given, (args, kwargs))
+        )
+        result = layer(*given[0], **given[1])
+        return keras.Model(inner, result, name=self._free(layer.name))(outer)
 
     def _name_others(self, layer, given, result):
         """Name what was called beside the layer, such as a padding, or in its place.

@@ -17,7 +17,7 @@ class Call:
         result: what it returned.
         inside: the calls that it made itself, if it was opened.
         within: the `Trace` of what it calls on tensors of made-up sizes, if it was
-            not, holds layers, and its own code can be run on these.
+            not, or only into layers that can't be made again.
     """
 
     layer: Any

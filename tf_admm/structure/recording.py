@@ -3,6 +3,7 @@
 import contextlib
 
 import keras
+import numpy as np
 
 from tf_admm.structure import kernels
 from tf_admm.structure import kinds
@@ -56,10 +57,12 @@ class Recorder:
             outer, self.calls = self.calls, []
             try:
                 result = self.opened(layer, args, kwargs)
-                self._check_repeatable()
+                self._check(layer, result)
                 result = self._told_apart(result, tensors((args, kwargs)))
                 inside = tuple(self.calls) if _tells(layer, self.calls) else ()
-                outer.append(Call(layer, args, said, result, inside))
+                whole = self._is_made_up or all(map(_can_be_made, inside))
+                within = None if whole else self._within(layer, args, said)
+                outer.append(Call(layer, args, said, result, inside, within))
                 return result
             except Exception:  # noqa: BLE001, whatever its own code raises on no data
                 pass
@@ -70,10 +73,16 @@ class Recorder:
         self.calls.append(Call(layer, args, said, result, within=within))
         return result
 
-    def _check_repeatable(self):
-        kept = [call for call in self.calls if not kinds.of(call).is_repeatable()]
-        if kept and not self._is_made_up:
-            raise ValueError(f"Expected sizes that are known. Received: {kept}")
+    def _check(self, layer, result):
+        """Raise if what a layer called can't be called again, outside of it."""
+        if not all(map(_is_symbolic, keras.tree.flatten(result))):
+            raise ValueError(f"Expected tensors. Received: {result}")
+        if self._is_made_up or isinstance(layer, keras.Model):
+            return
+        leaves = [call for call in self.calls if not call.inside]
+        others = [call.layer for call in leaves if not _can_be_repeated(call)]
+        if others:
+            raise ValueError(f"Expected calls that can be repeated. Received: {others}")
 
     def _within(self, layer, args, kwargs):
         """The `Trace` of what a layer that isn't opened calls on known sizes."""
@@ -174,13 +183,30 @@ def _tells(layer, calls):
     return _holds_layers(layer) or not any(kinds.of(call).opaque for call in calls)
 
 
+def _can_be_repeated(call):
+    """Whether a call of what a layer holds can be made without the layer."""
+    given = keras.tree.flatten((call.args, call.kwargs))
+    # A range over a size that is open is empty on some backends.
+    empty = any(0 in np.shape(x) for x in given if not _is_symbolic(x))
+    return not empty and kinds.of(call).is_repeatable()
+
+
+def _can_be_made(call):
+    """Whether the layer that is called can be made again, if it has to be."""
+    try:
+        kinds.of(call).made(call.layer.get_config())
+    except Exception:  # noqa: BLE001, whatever its own code raises
+        return bool(call.inside)
+    return True
+
+
 def _holds_layers(layer):
     return len(list(kernels.walk(layer))) > 1
 
 
 def _sized(x):
     """A tensor of known sizes in the place of one whose sizes are open."""
-    if not isinstance(x, keras.KerasTensor):
+    if not _is_symbolic(x):
         return x
     return keras.KerasTensor([n or SIZE for n in x.shape], x.dtype)
 
@@ -193,11 +219,15 @@ def _symbolic(x):
     return keras.KerasTensor(array.shape, array.dtype.name)
 
 
+def _is_symbolic(x):
+    return isinstance(x, keras.KerasTensor)
+
+
 def _said(args, kwargs):
     """The arguments without what Keras finds itself: masks that it has attached."""
     made = {id(getattr(x, "_keras_mask", None)) for x in tensors((args, kwargs))}
     return {
         key: value
         for key, value in kwargs.items()
-        if not (isinstance(value, keras.KerasTensor) and id(value) in made)
+        if not (_is_symbolic(value) and id(value) in made)
     }

@@ -5,11 +5,15 @@ unknown. Models in it, and layers of no known kind that hold no weights of their
 are opened: what they call is seen, too.
 """
 
+import dataclasses
+
 import keras
 
+from tf_admm.structure.blocks import Block
 from tf_admm.structure.calls import Trace
 from tf_admm.structure.calls import needed
 from tf_admm.structure.calls import tensors
+from tf_admm.structure.channels import Channels
 from tf_admm.structure.precision import float32_compute
 from tf_admm.structure.recording import Recorder
 
@@ -26,9 +30,11 @@ def trace(model):
     """
     inputs = symbolic_inputs(model)
     recorder = Recorder()
-    with float32_compute(model), recorder.recording():
-        outputs = recorder.opened(model, (inputs,), {})
-    roots = needed(recorder.calls, tensors(outputs))
+    with float32_compute(model):
+        with recorder.recording():
+            outputs = recorder.opened(model, (inputs,), {})
+        calls = [_closed(call) for call in recorder.calls]
+    roots = needed(calls, tensors(outputs))
     return Trace(roots, inputs, outputs)
 
 
@@ -49,3 +55,12 @@ def symbolic_inputs(model):
     return keras.tree.map_structure(
         lambda x: keras.KerasTensor(x.shape, x.dtype), structure
     )
+
+
+def _closed(call):
+    """A call, left whole if that will do where its parts can't be made again."""
+    if not call.inside:
+        return call
+    if call.within is not None and not Block(call, Channels(call.within)).opaque:
+        return dataclasses.replace(call, inside=())
+    return dataclasses.replace(call, inside=tuple(map(_closed, call.inside)))

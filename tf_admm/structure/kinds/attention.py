@@ -38,6 +38,7 @@ class Heads(Kind):
     def why_opaque(self):
         plain = (
             len(self.call.outputs) == 1
+            and all(isinstance(x, keras.KerasTensor) for x in self._sources())
             and all(len(x.shape) == 3 for x in self._sources())
             and len(self.y.shape) == 3
             and not getattr(self.layer, "use_gate", False)

@@ -144,3 +144,29 @@ class Weighted(Kind):
     def constants(self, known):
         _, _, value = self._sources()
         return [(self.y, np.where(known(value) == 0, 0.0, np.nan))]
+
+
+class Scored(Weighted):
+    """`keras.ops.dot_product_attention`, with the scale that all channels have."""
+
+    _names = ("query", "key", "value", "bias", "mask", "scale")
+
+    def _given(self, args, kwargs):
+        return dict(zip(self._names, args)) | kwargs
+
+    def _sources(self):
+        given = self._given(self.call.args, self.call.kwargs)
+        return given["query"], given["key"], given["value"]
+
+    def why_opaque(self):
+        return None
+
+    def ties(self):
+        # Keras takes all of them to be of one size.
+        return [*super().ties(), self.same(self._sources()[0], self.y)]
+
+    def apply(self, layer, args, kwargs, kept):
+        given = self._given(args, kwargs)
+        if given.get("scale") is None:
+            given["scale"] = channels(self._sources()[0]) ** -0.5
+        return layer(**given)

@@ -126,6 +126,7 @@ OPERATIONS = {
     "Multiply": elementwise.Product,
     **dict.fromkeys(("Average", "Mean", "Max", "Min"), contractions.Mean),
     "Sum": contractions.Sum,
+    "DotProductAttention": contractions.Scored,
     "Normalize": contractions.Unit,
     "Flip": elementwise.Along,
     **dict.fromkeys(("AveragePool", "MaxPool"), elementwise.Channelwise),
