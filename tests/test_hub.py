@@ -21,7 +21,7 @@ BACKBONES = {
     "BartBackbone": (TEXT, {"token": 1, "query": 6, "intermediate": 4}),
     "ViTBackbone": (IMAGES, {"patch_embedding": 1, "query": 2, "dense_1": 2}),
     # Their blocks stay what they are, and lose hidden units.
-    "MistralBackbone": ({**LLM, "sliding_window": 4}, {"intermediate": 2}),
+    "MistralBackbone": ({**LLM, "sliding_window": 4}, {"gate": 2}),
     "GemmaBackbone": ({**LLM, "head_dim": 8}, {"gating": 2}),
     "Phi3Backbone": (LLM, {"gate": 2}),
     "T5Backbone": ({**SIZES, **WORDS}, {"input_projector": 4}),
