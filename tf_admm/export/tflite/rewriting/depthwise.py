@@ -15,14 +15,11 @@ def split(editor, operator):
     Of float32 only: how large the parts of an int8 sum get is not known.
     """
     x, kernel, *bias = operator.inputs
-    array = _of_channels(editor, operator)
+    array = _large(editor, operator, "FLOAT32")
     if array is None:
         return None
     rows, columns = array.shape[1:3]
-    images, size = editor.shape(x), operator.builtinOptions
-    if rows * columns <= TAPS or columns > TAPS or min(images[1:]) < 0:
-        return None
-    found = []
+    size, found = operator.builtinOptions, []
     source = _padded(editor, operator, x, rows, columns, found)
     y = operator.outputs[0]
     steps = (editor.shape(y)[1] - 1) * size.strideH
@@ -49,23 +46,59 @@ def split(editor, operator):
     return found
 
 
-def _of_channels(editor, operator):
-    """The kernel `(1, rows, columns, channels)`, or `None` if it is another.
+def in_float(editor, operator):
+    """An int8 kernel of more than `TAPS` weights a channel, in float32.
 
-    CONV_2D is one, too, where each group has one channel.
+    Each channel is multiplied by its few weights alone, so that what int8 saves is
+    less than what LiteRT's kernel for large ones takes longer. The weights are the same
+    numbers, rounded to int8.
+    """
+    x, kernel, *bias = operator.inputs
+    (y,), scale = operator.outputs, editor.quantization(x)
+    if _large(editor, operator, "INT8") is None or scale is None:
+        return None
+    found = [editor.constant(i) for i in bias if i >= 0]
+    if any(array is None for array in found):
+        return None
+    parameters, stored = editor.tensor(kernel).quantization, editor.constant(kernel)
+    scales = np.asarray(parameters.scale, "float32")
+    along = np.moveaxis(stored, parameters.quantizedDimension, -1) * scales
+    weights = [np.moveaxis(along, -1, parameters.quantizedDimension)]
+    weights += [array * (scales * scale[0]) for array in found]
+    names = [editor.tensor(i).name for i in (kernel, *bias)]
+    constants = [
+        editor.add_constant(array.astype("float32"), name)
+        for array, name in zip(weights, names)
+    ]
+    a, b = (editor.like(i, b"float32", dtype="FLOAT32") for i in (x, y))
+    same = copy.copy(operator)
+    same.inputs, same.outputs = np.array([a, *constants]), np.array([b])
+    return [
+        editor.operator("DEQUANTIZE", [x], [a], 2),
+        same,
+        editor.operator("QUANTIZE", [b], [y], 2),
+    ]
+
+
+def _large(editor, operator, dtype):
+    """The kernel `(1, rows, columns, channels)`, or `None` if it can't be split.
+
+    Or need not be. CONV_2D has one, too, where each group has one channel.
     """
     x, kernel = operator.inputs[:2]
-    array, options = editor.constant(kernel), operator.builtinOptions
-    channels = editor.shape(x)[-1]
-    if array is None or editor.dtype(kernel) != "FLOAT32" or channels < 2:
+    array, images = editor.constant(kernel), editor.shape(x)
+    if array is None or editor.dtype(kernel) != dtype or images[-1] < 2:
         return None
     if editor.name(operator) == "CONV_2D":
-        array = (
-            np.moveaxis(array, 0, -1)[:, :, 0][None] if array.shape[3] == 1 else None
-        )
-    if options.dilationHFactor != 1 or options.dilationWFactor != 1 or array is None:
-        return None
-    return array if array.shape[-1] == channels else None
+        if array.shape[3] != 1:
+            return None
+        array = np.moveaxis(array, 0, -1)[:, :, 0][None]
+    rows, columns = array.shape[1:3]
+    options = operator.builtinOptions
+    plain = options.dilationHFactor == options.dilationWFactor == 1
+    alone = array.shape[-1] == images[-1]
+    large = columns <= TAPS < rows * columns and min(images[1:]) >= 0
+    return array if plain and alone and large else None
 
 
 def _padded(editor, operator, x, rows, columns, found):

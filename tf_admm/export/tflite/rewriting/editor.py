@@ -102,7 +102,7 @@ class Editor:
 
     # What is new.
 
-    def like(self, index, name, quantization=None, shape=None):
+    def like(self, index, name, quantization=None, shape=None, dtype=None):
         """A new tensor of the type of another, and as large if nothing is said.
 
         Args:
@@ -110,10 +110,13 @@ class Editor:
             name: what it is called.
             quantization: its scale and zero point, if any.
             shape: sizes, -1 where they are open.
+            dtype: another type, by its name.
         """
         tensor = copy.copy(self.tensor(index))
         tensor.name = name
         tensor.quantization = quantization and self._parameters(*quantization)
+        if dtype is not None:
+            tensor.type = getattr(self.schema.TensorType, dtype)
         if shape is not None:
             tensor.shape = np.array([max(n, 1) for n in shape], "int32")
             tensor.shapeSignature = np.array(shape, "int32") if -1 in shape else None

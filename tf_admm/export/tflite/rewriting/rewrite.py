@@ -21,6 +21,8 @@ FOR_LITERT = (
     ("RELU", int8.relu),
     ("RELU6", int8.relu6),
     ("PRELU", int8.prelu),
+    ("DEPTHWISE_CONV_2D", depthwise.in_float),
+    ("CONV_2D", depthwise.in_float),
     ("DEPTHWISE_CONV_2D", depthwise.split),
     ("CONV_2D", depthwise.split),
 )
