@@ -232,6 +232,10 @@ IMAGES = {
     "block": (Block(name="block"), {"a": 8, "block/first": 6, "b": 8}),
     "drop_path": (lambda x: x + DropPath()(conv("c")(x)), {"a": 8, "b": 8}),
     "over_channels": (attention_over_places, {"a": 8, "b": 8}),
+    "attention": (
+        lambda x: layers.MultiHeadAttention(4, 2, name="mha")(x, x),
+        {"a": 8, "mha/query": 4, "mha/attention_output": 8, "b": 8},
+    ),
     "einsum": (
         lambda x: layers.EinsumDense(
             "bhwc,cd->bhwd", (9, 9, 6), bias_axes="d", name="e"
@@ -266,6 +270,10 @@ def written_out(x):
 SEQUENCES = {
     "written_out": (written_out, {"a": 8, "v": 3, "b": 8}),
     "attention": (attention, {"a": 8, "mha/query": 4, "b": 8}),
+    "stacked": (
+        lambda x: ops.max(ops.stack([x, dense("c")(x)], axis=1), axis=1),
+        {"a": 8, "b": 8},
+    ),
     "cross": (
         cross,
         {"a": 8, "other": 6, "mha/query": 4, "mha/attention_output": 8, "b": 8},

@@ -39,8 +39,8 @@ class Heads(Kind):
         plain = (
             len(self.call.outputs) == 1
             and all(isinstance(x, keras.KerasTensor) for x in self._sources())
-            and all(len(x.shape) == 3 for x in self._sources())
-            and len(self.y.shape) == 3
+            and all(len(x.shape) >= 3 for x in self._sources())
+            and len(self.y.shape) >= 3
             and not getattr(self.layer, "use_gate", False)
         )
         return None if plain else super().why_opaque()

@@ -252,3 +252,10 @@ class Joined(Kind):
             return [(self.y, np.concatenate(arrays))]
         same = np.all([a == arrays[0] for a in arrays], axis=0)
         return [(self.y, np.where(same, arrays[0], np.nan))]
+
+
+class Stacked(Joined):
+    """Stacking along a new axis before the last."""
+
+    def why_opaque(self):
+        return Kind.why_opaque(self) if self._is_last() else super().why_opaque()

@@ -133,6 +133,7 @@ OPERATIONS = {
     "Resize": elementwise.Resized,
     "Softmax": elementwise.Shares,
     "Concatenate": elementwise.Joined,
+    "Stack": elementwise.Stacked,
     "Reshape": shapes.ReshapedTo,
     "BroadcastTo": shapes.Spread,
     "Transpose": shapes.Transposed,
