@@ -340,3 +340,27 @@ def test_pruned_as_any_group():
     admm.fit(x, y, epochs=4, verbose=0, callbacks=[tf_admm.ADMMCallback(2)])
     small, _ = tf_admm.shrink(admm.model, verbose=0)
     assert small.get_layer("block").hidden == SIZE // 2
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
+def test_in_any_precision(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = model_of(Gated)
+        groups = tf_admm.channel_groups(model, verbose=0)
+        graphs.kill(groups.named("block/up"), np.arange(0, SIZE, 2))
+        small, _ = tf_admm.shrink(model, verbose=0)
+        assert keras.config.dtype_policy().name == policy
+    finally:
+        keras.config.set_dtype_policy("float32")
+    block = small.get_layer("block")
+    assert (block.hidden, block.dtype_policy.name) == (SIZE // 2, policy)
+
+
+def test_looking_leaves_random_numbers_alone():
+    model = model_of(Gated)
+    keras.utils.set_random_seed(0)
+    expected = layers.Dense(3).kernel_initializer.seed
+    keras.utils.set_random_seed(0)
+    tf_admm.channel_groups(model, verbose=0)
+    assert layers.Dense(3).kernel_initializer.seed == expected

@@ -1,6 +1,9 @@
 """In which precision a model computes."""
 
 import contextlib
+import random
+
+import keras
 
 from tf_admm.structure import kernels
 
@@ -26,3 +29,18 @@ def float32_compute(model):
     finally:
         for layer, policy in mixed:
             layer.dtype_policy = policy
+
+
+@contextlib.contextmanager
+def trial():
+    """A scope in which layers are made of float32, and random numbers are not used up.
+
+    What is drawn after it is what would have been drawn without it.
+    """
+    policy, state = keras.config.dtype_policy(), random.getstate()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+        random.setstate(state)

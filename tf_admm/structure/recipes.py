@@ -10,6 +10,7 @@ import numpy as np
 
 from tf_admm.arguments import is_whole
 from tf_admm.structure import copying
+from tf_admm.structure.precision import trial
 
 #: What an entry of a config may be, in numbers of channels.
 RATIOS = (1, 2)
@@ -37,8 +38,8 @@ class Recipe:
     def made(self, **entries):
         """A layer of that config, with other entries."""
         recipe = json.loads(self.text)
-        recipe["config"] |= {"name": "block", **entries}
-        with keras.saving.custom_object_scope(self.classes):
+        recipe["config"] |= {"name": "block", "dtype": "float32", **entries}
+        with trial(), keras.saving.custom_object_scope(self.classes):
             return keras.saving.deserialize_keras_object(recipe)
 
     def outputs(self, layer):
@@ -48,7 +49,8 @@ class Recipe:
             lambda x: _random(rng, x) if isinstance(x, keras.KerasTensor) else x,
             (self.args, self.kwargs),
         )
-        found = keras.tree.flatten(layer(*args, **kwargs))
+        with trial():
+            found = keras.tree.flatten(layer(*args, **kwargs))
         return [keras.ops.convert_to_numpy(y) for y in found if y is not None]
 
 
