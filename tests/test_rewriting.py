@@ -48,7 +48,52 @@ def grouped(groups):
 
 
 #: Name: a model, its dtype, operators that must go, operators that must come.
+
+
+def normalised(x):
+    """What becomes of a layer normalisation some of whose channels are gone."""
+    wide = keras.ops.pad(x, [[0, 0], [0, 0], [0, 4]])
+    norm = L.LayerNormalization(
+        beta_initializer="normal",
+        gamma_initializer=keras.initializers.RandomUniform(1, 2),
+    )
+    return norm(wide)[..., :5]
+
+
+def later_channels(x):
+    return (x * keras.ops.arange(8.0))[..., 3:]
+
+
+def read_twice(x):
+    y = x * keras.ops.arange(8.0)
+    return L.Concatenate()([y[..., :5], keras.ops.sin(y)])
+
+
 CASES = {
+    "normalised": (
+        lambda: functional((7, 5), normalised),
+        "float32",
+        {"STRIDED_SLICE"},
+        {"PAD": 1, "MEAN": 2},
+    ),
+    "normalised int8": (
+        lambda: functional((7, 5), normalised),
+        "int8",
+        {"STRIDED_SLICE"},
+        {"PAD": 1, "MEAN": 2, "RSQRT": 1},
+    ),
+    "later channels": (
+        lambda: functional((7, 8), later_channels),
+        "float32",
+        set(),
+        {"STRIDED_SLICE": 1},
+    ),
+    "read twice": (
+        lambda: functional((7, 8), read_twice),
+        "float32",
+        set(),
+        {"STRIDED_SLICE": 1, "MUL": 1},
+    ),
     "hard swish": (
         lambda: functional((6, 6, 3), ops.hard_swish),
         "int8",

@@ -173,6 +173,15 @@ class Editor:
             builtinOptions=getattr(self.schema, f"{kind}T")(),
         )
 
+    def plain(self, name, inputs, outputs):
+        """A new operator of version 1 that has no options."""
+        number = getattr(self.schema.BuiltinOperator, name)
+        return self.schema.OperatorT(
+            opcodeIndex=flatbuffer.operator_code(self.model, number, 1),
+            inputs=np.array(inputs, "int32"),
+            outputs=np.array(outputs, "int32"),
+        )
+
     # What changes.
 
     def replace(self, operator, others):

@@ -81,3 +81,16 @@ def prelu(editor, operator):
         editor.operator("MUL", [x, slopes], [b], 2),
         editor.operator("MAXIMUM", [a, b], [y], 2),
     ]
+
+
+def rsqrt(editor, operator):
+    """1 / sqrt(x) of numbers in float32: a few of each layer normalisation."""
+    (x,), (y,) = operator.inputs, operator.outputs
+    if editor.dtype(x) != "INT8" or editor.dtype(y) != "INT8":
+        return None
+    a, b = (editor.like(i, b"float32", dtype="FLOAT32") for i in (x, y))
+    return [
+        editor.operator("DEQUANTIZE", [x], [a], 2),
+        editor.plain("RSQRT", [a], [b]),
+        editor.operator("QUANTIZE", [b], [y], 2),
+    ]

@@ -4,6 +4,7 @@ from tf_admm.export.tflite import flatbuffer
 from tf_admm.export.tflite.rewriting import dense
 from tf_admm.export.tflite.rewriting import depthwise
 from tf_admm.export.tflite.rewriting import int8
+from tf_admm.export.tflite.rewriting import narrow
 from tf_admm.export.tflite.rewriting import shapes
 from tf_admm.export.tflite.rewriting.editor import Editor
 
@@ -13,6 +14,7 @@ SIMPLER = (
     ("FULLY_CONNECTED", dense.keep_axes),
     ("RESHAPE", shapes.reshape),
     ("ADD", dense.add_bias),
+    ("STRIDED_SLICE", narrow.narrow),
 )
 #: Those for kernels that are slow in LiteRT; other runtimes may have better ones.
 FOR_LITERT = (
@@ -21,6 +23,7 @@ FOR_LITERT = (
     ("RELU", int8.relu),
     ("RELU6", int8.relu6),
     ("PRELU", int8.prelu),
+    ("RSQRT", int8.rsqrt),
     ("DEPTHWISE_CONV_2D", depthwise.in_float),
     ("CONV_2D", depthwise.in_float),
     ("DEPTHWISE_CONV_2D", depthwise.split),
@@ -55,5 +58,5 @@ def _rewrite(editor, rules):
             if others is not None:
                 editor.replace(operator, others)
                 done += 1
-    editor.drop_unread({"RESHAPE", *shapes.EVALUATED})
+    editor.drop_unread({"RESHAPE", *shapes.EVALUATED, *narrow.ELEMENTWISE})
     return done
