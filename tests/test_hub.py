@@ -24,7 +24,18 @@ BACKBONES = {
     "MistralBackbone": ({**LLM, "sliding_window": 4}, {"gate": 2}),
     "GemmaBackbone": ({**LLM, "head_dim": 8}, {"gating": 2}),
     "Phi3Backbone": (LLM, {"gate": 2}),
+    "QwenBackbone": (LLM, {"gate": 2}),
+    "FalconBackbone": (
+        {"num_layers": 2, "num_attention_heads": 4, "hidden_dim": 16, **WORDS},
+        {"dense_h_to_4h": 2},
+    ),
+    "BloomBackbone": (TEXT, {"mlp_intermediate": 2}),
     "T5Backbone": ({**SIZES, **WORDS}, {"input_projector": 4}),
+    "WhisperBackbone": ({**SIZES, **WORDS}, {"decoder_layer": 2}),
+    "DINOV2Backbone": (
+        {**SIZES, "intermediate_dim": 32, "patch_size": 8, "image_shape": (32, 32, 3)},
+        {"mlp": 2},
+    ),
     "MiTBackbone": (
         {
             "image_shape": (32, 32, 3),
