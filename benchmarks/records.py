@@ -45,6 +45,8 @@ THRICE = {"admm_epochs": 210, "retrain_epochs": 90, "rounds": 2}
 #: rho given, and from a small one: more is exchanged on the way.
 COSINE = {"rho": "cosine", "rho_start": 2e-3, "rho_end": 2e-2, "update_freq": 200}
 SHIFT = {"augmentation": "shift"}
+#: The outputs of the dense network beside the labels, at temperature 2.
+TAUGHT = {"teacher_weight": 0.3}
 #: All, and what is left out or added, one at a time; gradual pruning is without ADMM.
 ABLATION = {
     "": {},
@@ -124,7 +126,7 @@ CASES = {
             {"ratio": 350, **LONG, **options},
             None,
         )
-        for suffix, options in (("", {}), ("_cosine", COSINE))
+        for suffix, options in (("", {}), ("_cosine", COSINE), ("_taught", TAUGHT))
     },
     **{
         f"resnet8_{ratio}x_30": (

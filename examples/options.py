@@ -91,6 +91,17 @@ flags.DEFINE_float(
     lower_bound=0,
     upper_bound=1,
 )
+flags.DEFINE_float(
+    "teacher_weight",
+    0,
+    "Share of the loss that compares with the outputs of --model_path, before it is "
+    "pruned; the labels have the rest.",
+    lower_bound=0,
+    upper_bound=1,
+)
+flags.DEFINE_float(
+    "temperature", 2, "What these outputs are divided by.", lower_bound=0.1
+)
 flags.DEFINE_enum(
     "method",
     "admm",

@@ -19,6 +19,7 @@ import common
 import datasets
 import options
 import pictures
+import teaching
 import tf_admm
 
 FLAGS = flags.FLAGS
@@ -35,15 +36,24 @@ def set_phase(admm, l2, dropout):
                 weight.regularizer = regularizer
 
 
+def loss_and_metric():
+    """What `compile` is given, for the labels alone or a teacher beside them."""
+    if FLAGS.teacher_weight:
+        loss = teaching.TaughtCrossentropy(FLAGS.teacher_weight, FLAGS.temperature)
+        return loss, teaching.accuracy
+    return common.loss(), "accuracy"
+
+
 def fit(admm, data, epochs, initial_epoch, learning_rate, extra=()):
     """One of the two fits, each with a backup of its own."""
     train = datasets.Shuffled(
         *data.train, FLAGS.batch_size, FLAGS.seed, FLAGS.augmentation
     )
+    loss, metric = loss_and_metric()
     admm.compile(
         keras.optimizers.Adam(learning_rate(train.steps)),
-        common.loss(),
-        metrics=["accuracy"],
+        loss,
+        metrics=[metric],
         jit_compile=common.jit_compile(),
     )
     callbacks = [
@@ -126,7 +136,7 @@ def dense_accuracy(data):
     return common.accuracy(keras.saving.load_model(FLAGS.model_path), *data.test)
 
 
-def record(admm, data, cut, seconds):
+def record(admm, data, cut, dense_test, seconds):
     """What the run came to; the only use of the test set."""
     summary = tf_admm.summary(admm.model)
     _, validation = admm.evaluate(*data.validation, verbose=0)
@@ -143,7 +153,7 @@ def record(admm, data, cut, seconds):
         "validation_before_retraining": cut,
         "validation": validation,
         "test": test,
-        "dense_test": dense_accuracy(data),
+        "dense_test": dense_test,
         "seconds": round(seconds),
         "backend": keras.config.backend(),
     }
@@ -164,9 +174,12 @@ def main(_):
         options.kept(),
         regrowth=FLAGS.regrowth if FLAGS.rounds else 0.0,
     )
+    dense_test = dense_accuracy(data)
+    if FLAGS.teacher_weight:
+        data = teaching.taught(data, model)
     cut = prune(admm, data)
     common.save_model(admm.model, FLAGS.save_path)
-    results = record(admm, data, cut, time.time() - start)
+    results = record(admm, data, cut, dense_test, time.time() - start)
     if FLAGS.report_path:
         common.save_json(results, FLAGS.report_path)
     if FLAGS.picture_path:

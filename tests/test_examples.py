@@ -11,6 +11,8 @@ import time
 import keras
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 slow = pytest.mark.slow
@@ -63,6 +65,48 @@ def test_history_has_all_epochs_and_all_columns(folder):
     rho = [float(row["rho"]) for row in rows]
     assert min(rho[:4]) > 0.0 and rho[4:] == [0.0] * 3
     assert float(rows[3]["admm_primal_rel"]) > 0.0
+
+
+def test_taught_by_the_dense_network(folder, tmp_path):
+    printed = succeed(
+        tmp_path,
+        "prune_admm.py",
+        f"--model_path={folder / 'dense.keras'}",
+        "--sparsity=fc1=0.9",
+        "--admm_epochs=1",
+        "--retrain_epochs=1",
+        "--teacher_weight=0.5",
+        "--report_path=report.json",
+    )
+    report = json.loads((tmp_path / "report.json").read_text())
+    # A metric that read the logits among the labels would be near a guess, 0.1.
+    assert report["validation"] > 0.6 and report["test"] > 0.6
+    assert f"test {report['test']:.4f}" in printed
+    succeed(tmp_path, "export_tflite.py")
+    again = succeed(tmp_path, "evaluate_tflite.py", "--tflite_path=sparse.tflite")
+    assert f"test accuracy {report['test']:.4f}" in again
+
+
+@pytest.mark.parametrize("weight, temperature", [(0, 1), (0.3, 2), (0.5, 4), (1, 1)])
+def test_loss_of_a_teacher_is_the_papers(weight, temperature):
+    """By scipy, from probabilities rather than logits."""
+    sys.path.append(str(EXAMPLES))
+    import teaching
+
+    rng = np.random.default_rng(0)
+    p, t = rng.normal(0, 3, (2, 64, 5))
+    y = np.eye(5)[rng.integers(0, 5, 64)]
+    loss = teaching.TaughtCrossentropy(weight, temperature)
+    received = loss(np.concatenate([y, t], 1).astype("float32"), p.astype("float32"))
+
+    soft = scipy.special.softmax(t / temperature, axis=1)
+    student = scipy.special.softmax(p / temperature, axis=1)
+    # H(a, b) = H(a) + KL(a || b)
+    entropy = scipy.stats.entropy(soft, axis=1)
+    softened = entropy + scipy.stats.entropy(soft, student, axis=1)
+    hard = -np.log(scipy.special.softmax(p, axis=1)[y == 1])
+    expected = (1 - weight) * hard + weight * temperature**2 * softened
+    assert float(received) == pytest.approx(expected.mean(), rel=1e-5)
 
 
 @slow
