@@ -24,6 +24,7 @@ class Channels:
 
     def __init__(self, traced):
         self.kinds = [(call, _kind(call)) for call in traced.calls]
+        self._introduce(traced)
         self._start, self._tensors, self.count = {}, [], 0
         for tensor in self._found(traced):
             self._add(tensor)
@@ -34,6 +35,16 @@ class Channels:
         for _, kind in self.kinds:
             self._pin_whole(kind)
         self._pin_unknown_again()
+
+    def _introduce(self, traced):
+        """Tell each kind of its neighbours."""
+        makers, readers = {}, {id(x): [kinds.Kind] for x in tensors(traced.outputs)}
+        for call, kind in self.kinds:
+            makers |= {id(y): kind for y in call.outputs}
+            for x in call.inputs:
+                readers.setdefault(id(x), []).append(kind)
+        for _, kind in self.kinds:
+            kind.meet(makers, readers)
 
     def _found(self, traced):
         yield from tensors((traced.inputs, traced.outputs))

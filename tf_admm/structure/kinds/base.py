@@ -66,6 +66,8 @@ class Kind:
     opaque = True
     #: Whether a call on constants, without any tensor of the model, is seen, too.
     reads_constants = False
+    #: Whether it finds the channels of what was transposed where they were before.
+    follows_moved = False
 
     def __init__(self, call):
         self.call = call
@@ -122,6 +124,24 @@ class Kind:
     def why_opaque(self):
         """Why this very call is opaque, or `None`; asked before all that follows."""
         return f"'{self.layer.name}' of type {type(self.layer).__name__}"
+
+    def meet(self, makers, readers):
+        """Told of its neighbours, once there is a kind for each call.
+
+        Args:
+            makers: dict from ids of tensors to the kind of the call that returned it.
+            readers: dict from ids of tensors to the kinds of the calls on it, and
+                `Kind` where the model returns it.
+        """
+
+    def before(self, y, letters):
+        """The tensor whose channels `y` has along another axis, and its letters.
+
+        Args:
+            y: a tensor that it returned.
+            letters: str, one for each axis of `y`.
+        """
+        return y, letters
 
     def is_repeatable(self):
         """Whether the call can be made again, of whatever sizes it is."""

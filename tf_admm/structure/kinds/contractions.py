@@ -6,8 +6,8 @@ import numpy as np
 from tf_admm.structure.kinds.base import Kind
 from tf_admm.structure.kinds.base import channels
 from tf_admm.structure.kinds.base import padded
-from tf_admm.structure.kinds.elementwise import Means
-from tf_admm.structure.kinds.elementwise import Sums
+from tf_admm.structure.kinds.positions import Means
+from tf_admm.structure.kinds.positions import Sums
 
 
 class OverChannels(Kind):

@@ -40,66 +40,6 @@ class Zeros(Channelwise):
         return np.where(constants == 0, constants, np.nan)
 
 
-def is_over_channels(call):
-    """Whether the last axis is among those that a layer is said to go along."""
-    axes = getattr(call.layer, "axis", None)
-    axes = axes if isinstance(axes, tuple | list) else [axes]
-    rank = len(call.inputs[0].shape)
-    return any(axis is None or axis % rank == rank - 1 for axis in axes)
-
-
-class Along(Channelwise):
-    """Along axes that are not the last."""
-
-    def over_channels(self):
-        return is_over_channels(self.call)
-
-    def why_opaque(self):
-        return Kind.why_opaque(self) if self.over_channels() else super().why_opaque()
-
-
-class Together(Along):
-    """Reductions, norms and softmax; along the last axis they need all channels."""
-
-    #: The kind of a call along the last axis, where channels may go there, too.
-    of_channels = None
-
-    @classmethod
-    def for_call(cls, call):
-        kind = cls.of_channels if is_over_channels(call) else None
-        return (kind or cls)(call)
-
-    def why_opaque(self):
-        return None if self.over_channels() else super().why_opaque()
-
-    def whole(self):
-        if not self.over_channels():
-            return super().whole()
-        why = f"'{self.layer.name}' takes all together"
-        return [(x, why) for x in (*self.call.inputs, *self.call.outputs)]
-
-    def ties(self):
-        return [] if self.over_channels() else super().ties()
-
-    def constants(self, known):
-        return [] if self.over_channels() else super().constants(known)
-
-
-class Means(Together):
-    """The mean, largest, or smallest over positions."""
-
-
-class Sums(Zeros, Together):
-    """Sums and norms over positions: of constants other than zero, unknown."""
-
-
-class Shares(Together):
-    """Softmax over positions."""
-
-    def of_constants(self, constants):
-        return np.full(len(constants), np.nan)
-
-
 class Elementwise(Kind):
     """Each number by itself, or with that of other tensors and constants.
 

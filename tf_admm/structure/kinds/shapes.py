@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 
 from tf_admm.structure.kinds.base import Kind
@@ -67,24 +68,35 @@ class Reshaped(Regrouped):
 
 
 class ReshapedTo(Reshaped):
-    """`keras.ops.reshape`, by code that may have asked for the size of the batch."""
+    """`keras.ops.reshape`, by code that may have asked for sizes that are open."""
 
     def is_repeatable(self):
-        return _closed(self.layer.newshape, self.x.shape) is not None
+        return self._again(self.layer.newshape, self.x.shape) is not None
 
     def apply(self, layer, args, kwargs, kept):
-        config = layer.get_config()
-        shape = _closed(config["newshape"], args[0].shape)
-        return self.made(config | {"newshape": shape})(*args, **kwargs)
+        shape = layer.get_config()["newshape"]
+        return self._again(shape, args[0].shape)(*args, **kwargs)
+
+    def _again(self, shape, given):
+        """The operation without `None` among its sizes; itself `None` if none can be.
+
+        Args:
+            shape: the sizes that were asked for, `None` where one was open.
+            given: those of what is reshaped.
+        """
+        closed = _closed(shape, given)
+        if closed is not None:
+            return self.made(self.layer.get_config() | {"newshape": closed})
+        first, *others = shape
+        open_sizes = [n for n in others if n in (None, -1)]
+        # The batch, which the layer leaves alone, and one size beside it.
+        if first is None and given[0] is None and len(open_sizes) == 1:
+            return keras.layers.Reshape([-1 if n is None else n for n in others])
+        return None
 
 
 def _closed(shape, given):
-    """Sizes to reshape to, -1 for the one that is `None`; `None` if there are more.
-
-    Args:
-        shape: the sizes that were asked for, `None` where one was open.
-        given: those of what is reshaped.
-    """
+    """Sizes to reshape to, -1 for the one that is `None`; `None` if there are more."""
     if None not in shape:
         return tuple(shape)
     if -1 in shape:
@@ -107,9 +119,11 @@ class Spread(Kind):
 class Transposed(Channelwise):
     """Permute and transpose, of axes before the last."""
 
-    def why_opaque(self):
-        last = self.axes_after()[-1] == len(self.x.shape) - 1
-        return super().why_opaque() if last else Kind.why_opaque(self)
+    @classmethod
+    def for_call(cls, call):
+        kind = cls(call)
+        stays = len(call.inputs) == 1 and kind.axes_after()[-1] == len(kind.x.shape) - 1
+        return kind if stays else Moved(call, kind.axes_after)
 
     def axes_after(self):
         """Which axis of the input is where in the output."""
@@ -123,6 +137,60 @@ class Permuted(Transposed):
 
     def axes_after(self):
         return [0, *self.layer.dims]
+
+
+class Swapped(Transposed):
+    """`keras.ops.swapaxes`."""
+
+    def axes_after(self):
+        axes = list(range(len(self.x.shape)))
+        i, j = self.layer.axis1, self.layer.axis2
+        axes[i], axes[j] = axes[j], axes[i]
+        return axes
+
+
+class Reordered(Transposed):
+    """`keras.ops.moveaxis`."""
+
+    def axes_after(self):
+        rank = len(self.x.shape)
+        places = [axis % rank for axis in self.layer.destination]
+        moved = dict(zip(places, (axis % rank for axis in self.layer.source)))
+        others = iter(sorted(set(range(rank)) - set(moved.values())))
+        return [moved[i] if i in moved else next(others) for i in range(rank)]
+
+
+class Moved(Kind):
+    """Any of these where the channels become positions: only products follow them.
+
+    Args:
+        call: the `Call`.
+        axes_after: function to which axis of the input is where in the output.
+    """
+
+    opaque = False
+
+    def __init__(self, call, axes_after):
+        super().__init__(call)
+        self._axes_after = axes_after
+
+    def why_opaque(self):
+        plain = not self.opaque and len(self.call.inputs) == 1
+        return None if plain else super().why_opaque()
+
+    def meet(self, makers, readers):
+        self.opaque = not all(
+            kind.follows_moved for kind in readers.get(id(self.y), [])
+        )
+
+    def before(self, y, letters):
+        if self.opaque:
+            return y, letters
+        places = dict(zip(self._axes_after(), letters))
+        return self.x, "".join(places[axis] for axis in range(len(letters)))
+
+    def whole(self):
+        return [(self.y, f"'{self.layer.name}' makes positions of the channels")]
 
 
 class Lengthened(Channelwise):
@@ -252,3 +320,10 @@ class Divided(Kind):
             return config
         ends = np.cumsum([size(y) for y in self.call.outputs])[:-1]
         return config | {"indices_or_sections": tuple(map(int, ends))}
+
+
+class Unstacked(Divided):
+    """Parts along an axis before the last, each of all channels."""
+
+    def why_opaque(self):
+        return Kind.why_opaque(self) if self._is_last() else super().why_opaque()

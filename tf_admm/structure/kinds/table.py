@@ -14,6 +14,8 @@ from tf_admm.structure.kinds import embedding
 from tf_admm.structure.kinds import hub
 from tf_admm.structure.kinds import linear
 from tf_admm.structure.kinds import normal
+from tf_admm.structure.kinds import positions
+from tf_admm.structure.kinds import products
 from tf_admm.structure.kinds import recurrent
 from tf_admm.structure.kinds import shapes
 from tf_admm.structure.kinds.base import Kind
@@ -80,7 +82,7 @@ KINDS = {
         (L.Activation, L.ReLU, L.LeakyReLU, L.ELU), elementwise.Elementwise
     ),
     L.PReLU: elementwise.Slopes,
-    L.Softmax: elementwise.Shares,
+    L.Softmax: positions.Shares,
     L.Rescaling: elementwise.Scaled,
     L.Resizing: elementwise.Resized,
     "keras>LayerScale": elementwise.Gamma,
@@ -112,35 +114,48 @@ OPENINGS = {"keras_hub>TransformerDecoder": decoder.opened}
 OPERATIONS = {
     **dict.fromkeys(
         (
-            "Abs", "Absolute", "Add", "Cast", "Ceil", "Celu", "Clip", "Cos",
-            "Divide", "DivideNoNan", "Elu", "Erf", "Exp", "Expm1", "Floor", "Gelu",
-            "HardShrink", "HardSigmoid", "HardSilu", "HardSwish", "HardTanh",
-            "LeakyRelu", "Log", "Log1p", "LogSigmoid", "Maximum", "Minimum", "Mish",
-            "Negative", "Power", "Reciprocal", "Relu", "Relu6", "Round", "Rsqrt",
-            "Selu", "Sigmoid", "Sign", "Silu", "Sin", "SoftShrink", "Softplus",
-            "Softsign", "Sqrt", "Square", "Squareplus", "StopGradient", "Subtract",
-            "Swish", "Tanh", "TanhShrink", "Threshold", "TrueDivide",
+            "Abs", "Absolute", "Add", "Arctan", "Cast", "Ceil", "Celu", "Clip", "Cos",
+            "Cosh", "Divide", "DivideNoNan", "Elu", "Equal", "Erf", "Exp", "Expm1",
+            "Floor", "FloorDivide", "Gelu", "Greater", "GreaterEqual", "HardShrink",
+            "HardSigmoid", "HardSilu", "HardSwish", "HardTanh", "LeakyRelu", "Less",
+            "LessEqual", "Log", "Log10", "Log1p", "Log2", "LogSigmoid", "Logaddexp",
+            "LogicalAnd", "LogicalNot", "LogicalOr", "Maximum", "Minimum", "Mish",
+            "Mod", "NanToNum", "Negative", "NotEqual", "OnesLike", "Power",
+            "Reciprocal", "Relu", "Relu6", "Round", "Rsqrt", "Selu", "Sigmoid", "Sign",
+            "Silu", "Sin", "Sinh", "SoftShrink", "Softplus", "Softsign", "Sqrt",
+            "Square", "Squareplus", "StopGradient", "Subtract", "Swish", "Tan", "Tanh",
+            "TanhShrink", "Threshold", "TrueDivide", "Trunc", "Where", "ZerosLike",
         ),
         elementwise.Elementwise,
     ),
     "Multiply": elementwise.Product,
     **dict.fromkeys(("Average", "Mean", "Max", "Min"), contractions.Mean),
-    "Sum": contractions.Sum,
+    **dict.fromkeys(("Norm", "Sum"), contractions.Sum),
+    "Prod": positions.Sums,
+    **dict.fromkeys(("Std", "Var"), positions.Deviations),
+    "Moments": positions.Moments,
+    **dict.fromkeys(("Cumprod", "Cumsum"), positions.Running),
+    "Glu": positions.Halved,
     "DotProductAttention": contractions.Scored,
     "Normalize": contractions.Unit,
-    "Flip": elementwise.Along,
-    **dict.fromkeys(("AveragePool", "MaxPool"), elementwise.Channelwise),
+    **dict.fromkeys(("Flip", "Repeat", "Roll", "Take"), positions.Along),
+    **dict.fromkeys(("AveragePool", "MaxPool", "Tile"), elementwise.Channelwise),
     "Resize": elementwise.Resized,
-    "Softmax": elementwise.Shares,
+    **dict.fromkeys(("LogSoftmax", "Logsumexp", "Softmax"), positions.Shares),
     "Concatenate": elementwise.Joined,
     "Stack": elementwise.Stacked,
     "Reshape": shapes.ReshapedTo,
     "BroadcastTo": shapes.Spread,
     "Transpose": shapes.Transposed,
+    "Swapaxes": shapes.Swapped,
+    "Moveaxis": shapes.Reordered,
+    "Matmul": products.MatrixProduct,
+    "Einsum": products.Written,
     **dict.fromkeys(("ExpandDims", "Squeeze"), shapes.Lengthened),
     "GetItem": shapes.Sliced,
     "Pad": shapes.Padded,
     "Split": shapes.Divided,
+    "Unstack": shapes.Unstacked,
 }  # fmt: skip
 
 
