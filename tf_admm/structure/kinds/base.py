@@ -3,54 +3,18 @@
 A channel is an index of the last axis of a tensor.
 """
 
-import contextlib
-import contextvars
-import dataclasses
 import math
-from typing import Any
 
 import keras
 import numpy as np
 
-#: What a link's entries are to the channels of its tensor.
-MAKES, READS, RIDES = "makes", "reads", "rides"
+from tf_admm.structure.kinds.links import MAKES
+from tf_admm.structure.kinds.links import READS
+from tf_admm.structure.kinds.links import Tie
+from tf_admm.structure.kinds.values import nonzero
+
 #: Of what the converter makes fully-connected layers of, or not, by its shapes.
 PERHAPS = "if the file runs it as a fully-connected layer, as float32"
-#: Ids of weights that are taken for zeros.
-_zeros = contextvars.ContextVar("zeros", default=frozenset())
-
-
-@dataclasses.dataclass(frozen=True)
-class Link:
-    """Which entries of a weight belong to each channel of a tensor.
-
-    Attributes:
-        role: `MAKES`, if the channel is 0.0 where all of its entries are, in all
-            links that make it; `READS`, if the entries multiply it; `RIDES` for
-            statistics, which go where the channel goes.
-        variable: the weight.
-        axis: the axis of the weight that is indexed.
-        tensor: the tensor.
-        index: int array `(channels, entries)`.
-        stays: whether the weight keeps its size when channels go.
-    """
-
-    role: str
-    variable: Any
-    axis: int
-    tensor: Any
-    index: np.ndarray
-    stays: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Tie:
-    """Channels `i[k]` of `x` and `j[k]` of `y` live and die together."""
-
-    x: Any
-    i: np.ndarray
-    y: Any
-    j: np.ndarray
 
 
 class Kind:
@@ -256,30 +220,6 @@ def padded(x, stays):
     gone = int((~stays).sum())
     axes = [[0, 0]] * (len(x.shape) - 1)
     return keras.ops.pad(x, [*axes, [0, gone]]) if gone else x
-
-
-@contextlib.contextmanager
-def zeros(variables):
-    """A scope in which `value` and `nonzero` take these weights for zeros."""
-    token = _zeros.set(frozenset(map(id, variables)))
-    try:
-        yield
-    finally:
-        _zeros.reset(token)
-
-
-def value(variable):
-    """A variable as a float64 array; zeros in the scope of `zeros`."""
-    if id(variable) in _zeros.get():
-        return np.zeros(variable.shape)
-    return keras.ops.convert_to_numpy(variable).astype("float64")
-
-
-def nonzero(variable):
-    """Where a variable is not 0.0, a boolean array."""
-    if id(variable) in _zeros.get():
-        return np.zeros(variable.shape, bool)
-    return keras.ops.convert_to_numpy(variable) != 0
 
 
 def _adjacency(a, b):

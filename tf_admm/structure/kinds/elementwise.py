@@ -4,12 +4,12 @@ import keras
 import numpy as np
 
 from tf_admm.structure.kinds import activations
-from tf_admm.structure.kinds.base import MAKES
 from tf_admm.structure.kinds.base import Kind
-from tf_admm.structure.kinds.base import Link
-from tf_admm.structure.kinds.base import Tie
 from tf_admm.structure.kinds.base import channels
-from tf_admm.structure.kinds.base import value
+from tf_admm.structure.kinds.links import MAKES
+from tf_admm.structure.kinds.links import Link
+from tf_admm.structure.kinds.links import Tie
+from tf_admm.structure.kinds.values import value
 
 
 class Channelwise(Kind):

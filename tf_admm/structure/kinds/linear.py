@@ -3,12 +3,12 @@
 import numpy as np
 
 from tf_admm.structure.kinds import activations
-from tf_admm.structure.kinds.base import MAKES
-from tf_admm.structure.kinds.base import READS
 from tf_admm.structure.kinds.base import Kind
-from tf_admm.structure.kinds.base import Link
 from tf_admm.structure.kinds.base import channels
-from tf_admm.structure.kinds.base import value
+from tf_admm.structure.kinds.links import MAKES
+from tf_admm.structure.kinds.links import READS
+from tf_admm.structure.kinds.links import Link
+from tf_admm.structure.kinds.values import value
 
 
 class Linear(Kind):

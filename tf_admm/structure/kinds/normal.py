@@ -3,14 +3,14 @@
 import keras
 import numpy as np
 
-from tf_admm.structure.kinds.base import MAKES
-from tf_admm.structure.kinds.base import RIDES
 from tf_admm.structure.kinds.base import Kind
-from tf_admm.structure.kinds.base import Link
 from tf_admm.structure.kinds.base import channels
 from tf_admm.structure.kinds.base import padded
-from tf_admm.structure.kinds.base import value
 from tf_admm.structure.kinds.elementwise import Channelwise
+from tf_admm.structure.kinds.links import MAKES
+from tf_admm.structure.kinds.links import RIDES
+from tf_admm.structure.kinds.links import Link
+from tf_admm.structure.kinds.values import value
 
 
 class Batch(Channelwise):

@@ -3,10 +3,10 @@
 import numpy as np
 
 from tf_admm.structure.kinds.base import Kind
-from tf_admm.structure.kinds.base import Tie
 from tf_admm.structure.kinds.base import channels
 from tf_admm.structure.kinds.elementwise import Channelwise
 from tf_admm.structure.kinds.elementwise import Zeros
+from tf_admm.structure.kinds.links import Tie
 
 
 def is_over_channels(call):

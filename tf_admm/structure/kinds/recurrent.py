@@ -6,14 +6,14 @@ import math
 import keras
 import numpy as np
 
-from tf_admm.structure.kinds.base import MAKES
 from tf_admm.structure.kinds.base import PERHAPS
-from tf_admm.structure.kinds.base import READS
 from tf_admm.structure.kinds.base import Kind
-from tf_admm.structure.kinds.base import Link
-from tf_admm.structure.kinds.base import Tie
 from tf_admm.structure.kinds.base import channels
-from tf_admm.structure.kinds.base import value
+from tf_admm.structure.kinds.links import MAKES
+from tf_admm.structure.kinds.links import READS
+from tf_admm.structure.kinds.links import Link
+from tf_admm.structure.kinds.links import Tie
+from tf_admm.structure.kinds.values import value
 
 #: Activations of candidates that are 0.0 at 0.0.
 ZERO_AT_ZERO = ("elu", "gelu", "linear", "relu", "selu", "silu", "softsign", "tanh")
