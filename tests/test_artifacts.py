@@ -184,7 +184,7 @@ def test_a_saved_model_is_replaced_and_nothing_else(tmp_path):
 def test_arguments_are_checked(write, tmp_path):
     with pytest.raises(TypeError, match="keras.Model"):
         write("model", tmp_path / "x")
-    with pytest.raises(ValueError, match="to be built"):
+    with pytest.raises(ValueError, match="a built model"):
         write(keras.Sequential([L.Dense(2)]), tmp_path / "x")
     with pytest.raises(ValueError, match="whose folder"):
         write(test_export.mlp(), tmp_path / "nowhere" / "x")

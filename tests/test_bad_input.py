@@ -1,5 +1,6 @@
 """Bad input is one clear error, before any training, and changes nothing."""
 
+import inspect
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+import tf_admm
 from tf_admm import ADMMCallback
 from tf_admm import ADMMModel
 from tf_admm.constraints import Intersection
@@ -108,9 +110,6 @@ MODELS = {
     "None": (mlp, None, 0.1, ["`constraints`, or `sparsity`", "neither"]),
     "keras' own": (mlp, {"fc1": keras.constraints.NonNeg()}, 0.1, ["NonNeg"]),
     "unbuilt": (unbuilt, FC1, 0.1, ["a built model", "'unbuilt'", "model.build"]),
-    "a layer": (lambda: layers.Dense(2), FC1, 0.1, ["`keras.Model`", "Dense"]),
-    "a function": (lambda: mlp, FC1, 0.1, ["`keras.Model`", "function"]),
-    "no model": (lambda: None, FC1, 0.1, ["`keras.Model`", "model=None"]),
     "train_step": (lambda: built(OwnTrainStep), FC1, 0.1, ["['train_step']"]),
     "test_step": (lambda: built(OwnTestStep), FC1, 0.1, ["['test_step']"]),
     "compute_loss": (lambda: built(OwnLoss), FC1, 0.1, ["['compute_loss']"]),
@@ -142,6 +141,41 @@ def assert_says(error, said):
     message = str(error.value)
     for text in ("Expected", "Received", *said):
         assert text in message, message
+
+
+def of_a_model():
+    """The public functions that are given a model first, and `ADMMModel`."""
+    yield pytest.param(ADMMModel, id="ADMMModel")
+    for package in (tf_admm, tf_admm.export):
+        for name, function in inspect.getmembers(package, inspect.isfunction):
+            if next(iter(inspect.signature(function).parameters), None) == "model":
+                yield pytest.param(function, id=name)
+
+
+#: Arguments without which there is no call.
+NEEDED = {
+    "ADMMModel": {"sparsity": 0.5},
+    "allocate": {"ratio": 2},
+    "compress": {"data": (np.ones((8, 3)), np.ones(8)), "max_drop": 0.1},
+}
+
+
+@pytest.mark.parametrize("function", of_a_model())
+@pytest.mark.parametrize("model", [None, "model.keras", layers.Dense(3), mlp])
+def test_what_is_no_model(function, model, tmp_path):
+    needed = NEEDED.get(function.__name__, {})
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.default is parameter.empty and parameter.kind < 2:
+            needed = {name: tmp_path / "a.tflite"} | needed
+    needed.pop("model")
+    with pytest.raises(TypeError) as error:
+        function(model, **needed)
+    assert_says(error, ["`model` to be a Keras 3 `keras.Model`", repr(model)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_functions_of_a_model_are_found():
+    assert len(list(of_a_model())) >= 15
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.5, np.nan, np.inf, "0.5", None])

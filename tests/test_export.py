@@ -695,7 +695,7 @@ class Unbuilt(keras.Model):
     [
         (lambda: "model", "a.tflite", TypeError, "`keras.Model`.*'model'"),
         (lambda: L.Dense(3), "a.tflite", TypeError, "`keras.Model`"),
-        (Unbuilt, "a.tflite", ValueError, "to be built"),
+        (Unbuilt, "a.tflite", ValueError, "a built model"),
         (mlp, "", ValueError, "to name a file"),
         (mlp, "folder", ValueError, "to name a file"),
         (mlp, "missing/a.tflite", ValueError, "to exist"),

@@ -75,7 +75,8 @@ class ADMMModel(Phases, Cutting, Reading, Saving, trainers.Trainer, keras.Model)
 
     Raises:
         RuntimeError: if the backend is none that Keras trains on.
-        ValueError: if the model is not a built Keras model, brings a training step of
+        TypeError: if the model is no Keras model.
+        ValueError: if the model isn't built, brings a training step of
             its own, or was built in another scope of `tf.distribute` or of
             `keras.distribution`; if the strategy is none that Keras trains in; if a
             constraint key matches nothing that can be pruned; if both or neither of

@@ -8,20 +8,6 @@ import keras
 from tf_admm import files
 
 
-def check_model(model):
-    """Raise unless `model` is a built Keras model."""
-    if not isinstance(model, keras.Model):
-        raise TypeError(
-            "Expected `model` to be a `keras.Model`. Received: "
-            f"model={model!r} of type {type(model)}"
-        )
-    if not model.built:
-        raise ValueError(
-            f"Expected model {model.name!r} to be built: call it on data, or "
-            "give it an input shape. Received: a model that isn't built"
-        )
-
-
 def checked_path(path):
     """`path` as a string, or an error if no file could be written there."""
     path = _in_a_folder(path)

@@ -4,11 +4,16 @@ import keras
 
 
 def check_built(model):
-    """Raise unless `model` is a built Keras model."""
+    """Raise unless `model` is a built Keras model.
+
+    Raises:
+        TypeError: if it is no Keras model.
+        ValueError: if it isn't built.
+    """
     if not isinstance(model, keras.Model):
-        raise ValueError(
+        raise TypeError(
             "Expected `model` to be a Keras 3 `keras.Model`. Received: "
-            f"model={model} (of type {type(model)})"
+            f"model={model!r} of type {type(model)}"
         )
     if not model.built:
         raise ValueError(

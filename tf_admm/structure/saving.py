@@ -25,7 +25,8 @@ def save_compressed(model: keras.Model, path: str | os.PathLike) -> int:
         The number of bytes of the file.
 
     Raises:
-        ValueError: if the model is no built Keras model, or the name ends otherwise.
+        TypeError: if the model is no Keras model.
+        ValueError: if it isn't built, or the name ends otherwise.
 
     Example:
 

@@ -109,6 +109,7 @@ def summary(model: keras.Model, *, verbose: int = 1) -> Summary:
         A `Summary`.
 
     Raises:
-        ValueError: if it is no built Keras model.
+        TypeError: if it is no Keras model.
+        ValueError: if it isn't built.
     """
     return shown(Summary(model), verbose)

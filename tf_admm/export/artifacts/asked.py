@@ -5,12 +5,12 @@ from typing import Any
 
 import keras
 
-from tf_admm.export import checking
 from tf_admm.export import elsewhere
 from tf_admm.export.tflite import complaints
 from tf_admm.export.tflite import conversion
 from tf_admm.export.tflite import runtime
 from tf_admm.export.tflite.signature import Signature
+from tf_admm.structure.checks import check_built
 from tf_admm.structure.precision import float32_compute
 
 #: Largest difference allowed, relative to max(1, largest |output|).
@@ -85,7 +85,7 @@ def asked(model: keras.Model, samples: Any) -> Asked:
     Raises:
         TypeError, ValueError: if it is no built model, or does not take the samples.
     """
-    checking.check_model(model)
+    check_built(model)
     signature = Signature(model, samples)
     flat = signature.random() if samples is None else signature.flatten(samples)
     with float32_compute(model):

@@ -13,6 +13,7 @@ from tf_admm.export.artifacts import asked
 from tf_admm.export.artifacts import report
 from tf_admm.export.artifacts import tf2onnx_file
 from tf_admm.structure import kernels
+from tf_admm.structure.checks import check_built
 
 #: What `pip install tf_admm[onnx]` has.
 PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
@@ -59,7 +60,7 @@ def to_onnx(
     print(report.bytes, report.zeros, report.max_difference)
     ```
     """
-    checking.check_model(model)
+    check_built(model)
     path = checking.checked_path(path)
     checking.check_packages("ONNX files", PACKAGES, "tf_admm[onnx]")
     _check_stateless(model)

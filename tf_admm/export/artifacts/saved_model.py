@@ -17,6 +17,7 @@ from tf_admm.export.artifacts import asked
 from tf_admm.export.artifacts import report
 from tf_admm.export.tflite import states
 from tf_admm.export.tflite.signature import Signature
+from tf_admm.structure.checks import check_built
 from tf_admm.structure.precision import float32_compute
 
 
@@ -62,7 +63,7 @@ def to_saved_model(
     print(served.serve(x_test[:1]))
     ```
     """
-    checking.check_model(model)
+    check_built(model)
     path = checking.checked_folder(path)
     wanted = asked.asked(model, samples)
     # One process for all of it.

@@ -12,6 +12,7 @@ from tf_admm.export.tflite.signature import Signature
 from tf_admm.export.tfmot import legacy
 from tf_admm.export.tfmot import rebuilding
 from tf_admm.structure import kernels
+from tf_admm.structure.checks import check_built
 from tf_admm.structure.tracing import trace
 
 #: A step that no training comes to, at which tfmot would make masks of its own.
@@ -34,6 +35,7 @@ def to_tf_keras(model: keras.Model) -> Any:
         ImportError: if there is no TensorFlow, tfmot or tf_keras.
         RuntimeError: if it computes something else.
     """
+    check_built(model)
     with legacy.tfmot():
         made = rebuilding.rebuild(model)[0]
     if elsewhere.is_needed():
@@ -76,6 +78,7 @@ def to_tfmot(model: keras.Model) -> Any:
         ValueError: if a layer can't be made in tf_keras, or wrapped; or if there
             are no zeros.
     """
+    check_built(model)
     with legacy.tfmot() as tfmot:
         sparse = {id(kernel.layer) for kernel in legacy.sparse_kernels(model)}
         schedule = tfmot.sparsity.keras.ConstantSparsity(0.5, begin_step=NEVER)
@@ -105,6 +108,7 @@ def strip(wrapped: Any, model: keras.Model) -> keras.Model:
     Raises:
         ValueError: if the layers are not the same, or a zero was lost.
     """
+    check_built(model)
     with legacy.tfmot() as tfmot:
         stripped = tfmot.sparsity.keras.strip_pruning(wrapped)
         weights = {layer.name: layer.get_weights() for layer in stripped.layers}

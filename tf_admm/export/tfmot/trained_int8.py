@@ -17,6 +17,7 @@ from tf_admm.export.tflite import writing
 from tf_admm.export.tflite.precision import Precision
 from tf_admm.export.tfmot import legacy
 from tf_admm.export.tfmot import rebuilding
+from tf_admm.structure.checks import check_built
 
 #: Random samples that a file is compared on.
 SAMPLES = 8
@@ -51,6 +52,7 @@ def to_int8_by_training(
         RuntimeError: if a zero was lost, or the file disagrees with the model;
             nothing is written then.
     """
+    check_built(model)
     path = checking.checked_path(path)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(
