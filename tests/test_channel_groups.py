@@ -614,13 +614,6 @@ def test_slices_pass_channels_in_a_loaded_model_too(key, tmp_path):
     assert found[0] == found[1] and found[0][0][2] is None
 
 
-@pytest.mark.parametrize("model", [None, "model", layers.Dense(2)])
-def test_what_is_no_model(model):
-    for function in (tf_admm.channel_groups, tf_admm.shrink):
-        with pytest.raises(ValueError, match="`keras.Model`. Received: model="):
-            function(model)
-
-
 def test_the_table_names_what_stays():
     text = repr(tf_admm.channel_groups(made(lambda: image_model(residual)), verbose=0))
     assert "an output" in text and "inside" in text

@@ -12,14 +12,10 @@ from tf_admm.constraints.groups import Groups
 from tf_admm.structure import kernels
 from tf_admm.structure import members
 from tf_admm.structure.groups import channel_groups
+from tf_admm.structure.seeds import seeds
 
 #: Of weights files; those of releases 0.1 and 0.2 do not name theirs.
 FORMAT = 2
-
-
-def seeds(model):
-    """The seed generator states of a model, which no Keras file holds."""
-    return [v for v in model.variables if v.name == "seed_generator_state"]
 
 
 def describe(model, slots):

@@ -111,6 +111,12 @@ class Graph:
             or self._config(kind) != self._config(kind, kinds.channels)
         )
 
+    def reapplies(self, call):
+        """Whether more than the layer may have to be called, on fewer channels."""
+        kind = next(k for k in self._kinds[id(call.layer)] if k.call is call)
+        own = type(kind).apply is not kinds.Kind.apply
+        return own and not all(self.kept(x).all() for x in call.inputs)
+
     def _config(self, kind, size=None):
         if type(kind).config is kinds.Kind.config:
             return None
@@ -119,7 +125,7 @@ class Graph:
 
     def _shift(self, kind):
         """What goes into the bias of each output that stays."""
-        if not kind.links():
+        if not any(link.role == kinds.READS for link in kind.links()):
             return np.zeros(1)
         constants = self._known(kind.x)
         gone = ~self.kept(kind.x) & self._folds[id(kind)](kind.x)
@@ -184,8 +190,12 @@ class Graph:
                     found.setdefault(paths[id(link.variable)], size)
         return found
 
-    def stopped(self):
-        """Names of opaque layers that touch channels which weights make, each once."""
+    def stopped(self, kernels):
+        """Names of opaque layers that touch channels which weights make, each once.
+
+        Args:
+            kernels: set of ids of the model's kernels, which an opaque layer may hold.
+        """
         made = np.zeros(self._channels.count, bool)
         for _, kind in self._channels.kinds:
             for link in kind.links():
@@ -195,11 +205,20 @@ class Graph:
             call.layer.name
             for call, kind in self._channels.kinds
             if kind.opaque
-            and any(
-                made[self._classes_of(x)].any() for x in (*call.inputs, *call.outputs)
+            and (
+                any(
+                    made[self._classes_of(x)].any()
+                    for x in (*call.inputs, *call.outputs)
+                )
+                or kernels & _weights_of(call.layer)
             )
         ]
         return tuple(dict.fromkeys(names))
 
     def _classes_of(self, tensor):
         return self._channels.classes[self._channels.of(tensor)]
+
+
+def _weights_of(layer):
+    """Ids of the weights of a layer; an operation has none."""
+    return {id(w) for w in layer.weights} if isinstance(layer, keras.Layer) else set()

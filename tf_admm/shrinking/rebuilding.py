@@ -1,8 +1,11 @@
 """A functional model of the layers as they become."""
 
 import keras
+import numpy as np
 
+from tf_admm.shrinking import initializers
 from tf_admm.structure.copying import copy_state
+from tf_admm.structure.masking import mask_of
 
 
 def rebuilt(model, traced, graph):
@@ -64,7 +67,8 @@ class _Builder:
     def add(self, call, above):
         """Make a call again; if something changes in it, what it calls itself."""
         altered = any(self._graph.alters(leaf) for leaf in call.leaves())
-        if call.inside and altered:
+        again = any(self._graph.reapplies(leaf) for leaf in call.leaves())
+        if call.inside and (altered or again):
             for inner in call.inside:
                 self.add(inner, (*above, call.layer.name))
             return
@@ -73,6 +77,8 @@ class _Builder:
             return
         layer = self._layer(call, altered, above)
         args, kwargs = keras.tree.map_structure(self.new, (call.args, call.kwargs))
+        if above:
+            args, kwargs = _in_their_precision((args, kwargs))
         if layer is call.layer and self._is_other(layer):
             result = self._wrapped(layer, args, kwargs)
         elif call.inside:
@@ -106,6 +112,7 @@ class _Builder:
         that was loaded may have the same.
         """
         given = [x for x in keras.tree.flatten(given) if _is_symbolic(x)]
+        given += [mask_of(x) for x in given if mask_of(x) is not None]
         made = keras.Function(given, result).operations if given else []
         made = [one for one in made if not isinstance(one, keras.layers.InputLayer)]
         if len(made) == 1:
@@ -131,7 +138,8 @@ class _Builder:
             return self._made[key]
         if altered:
             config, weights = self._graph.smaller(call)
-            layer = self._graph.made(call, self._renamed(config, call.layer, above))
+            config = self._renamed(initializers.resized(config), call.layer, above)
+            layer = self._graph.made(call, config)
             if weights:
                 self._weights.append((layer, weights))
         else:
@@ -166,6 +174,24 @@ class _Builder:
         """Give the layers that changed their weights, now that they are built."""
         for layer, weights in self._weights:
             layer.set_weights(weights)
+
+
+def _in_their_precision(given):
+    """Numbers of numpy in the precision of the tensors beside them.
+
+    Inside of a layer the backend sees to that; between layers Keras would go on in that
+    of the number, mostly float64.
+    """
+    tensors = [x for x in keras.tree.flatten(given) if _is_symbolic(x)]
+    dtypes = [x.dtype for x in tensors if keras.backend.is_float_dtype(x.dtype)]
+
+    def cast(x):
+        if isinstance(x, np.floating):
+            return float(x)
+        is_float = isinstance(x, np.ndarray) and x.dtype.kind == "f"
+        return x.astype(dtypes[0]) if is_float and dtypes else x
+
+    return keras.tree.map_structure(cast, given)
 
 
 def _is_symbolic(x):

@@ -13,6 +13,7 @@ from tf_admm.shrinking import graph
 from tf_admm.shrinking.rebuilding import rebuilt
 from tf_admm.structure import checks
 from tf_admm.structure import kernels
+from tf_admm.structure import seeds
 from tf_admm.structure.channels import Channels
 from tf_admm.structure.precision import float32_compute
 from tf_admm.structure.tracing import symbolic_inputs
@@ -107,14 +108,15 @@ def shrink(
     traced = trace(model)
     with float32_compute(model):
         found = graph.Graph(Channels(traced))
-    small = rebuilt(model, traced, found)
+    with seeds.kept(model):
+        small = rebuilt(model, traced, found)
     difference = _difference(model, small, samples)
     paths = {id(k.variable): k.path for k in kernels.find(model)}
     report = ShrinkReport(
         units=found.units(paths),
         parameters=small.count_params(),
         total_parameters=model.count_params(),
-        stopped=found.stopped(),
+        stopped=found.stopped(set(paths)),
         max_difference=difference,
     )
     return small, shown(report, verbose)
@@ -123,7 +125,8 @@ def shrink(
 def _difference(model, small, samples):
     with float32_compute(model), float32_compute(small):
         x, expected = _run(model, samples)
-        outputs = [keras.tree.flatten(y) for y in (expected, small(x, training=False))]
+        received = _outputs(small, x)
+    outputs = [keras.tree.flatten(y) for y in (expected, received)]
     differences = [0.0]
     for a, b in zip(*outputs):
         a, b = (keras.ops.convert_to_numpy(y).astype("float64") for y in (a, b))
@@ -140,17 +143,23 @@ def _difference(model, small, samples):
 def _run(model, samples):
     """Inputs, and what the model makes of them."""
     if samples is not None:
-        return samples, model(samples, training=False)
+        return samples, _outputs(model, samples)
     for size in OPEN_SIZES:
         try:
             x = _random_inputs(model, size)
-            return x, model(x, training=False)
+            return x, _outputs(model, x)
         except Exception as error:  # noqa: BLE001, whatever too long an input leads to
             problem = error
     raise ValueError(
         "Expected a model that random inputs can be given to. Received: the model "
         f"'{model.name}', which fails on them: {problem}. Give `samples`."
     ) from problem
+
+
+def _outputs(model, x):
+    """What it computes, from the random numbers that come next, if it draws some."""
+    with seeds.kept(model):
+        return model(x, training=False)
 
 
 def _random_inputs(model, size):

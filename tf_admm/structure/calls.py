@@ -28,9 +28,22 @@ class Call:
     within: Any = None
 
     @property
-    def inputs(self):
-        """The tensors it was called on."""
+    def given(self):
+        """The tensors it was called on, masks of positions among them."""
         return tensors((self.args, self.kwargs))
+
+    @property
+    def masks(self):
+        """Those that say which positions count, as Keras passes them on."""
+        ranks = [len(x.shape) for x in tensors(self.args)]
+        masks = tensors(self.kwargs.get("mask"))
+        return [x for x in masks if ranks and len(x.shape) < max(ranks)]
+
+    @property
+    def inputs(self):
+        """The other tensors it was called on."""
+        masks = {id(x) for x in self.masks}
+        return [x for x in self.given if id(x) not in masks]
 
     @property
     def outputs(self):
@@ -80,6 +93,6 @@ def needed(calls, outputs):
                     call.inside, [x for x in call.outputs if id(x) in wanted]
                 )
                 call = dataclasses.replace(call, inside=tuple(inside))
-            wanted.update(id(x) for x in call.inputs)
+            wanted.update(id(x) for x in call.given)
             found.append(call)
     return found[::-1]

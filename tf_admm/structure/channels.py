@@ -32,7 +32,8 @@ class Channels:
         self.why = {}
         self._pin(tensors(traced.inputs), "an input of the model")
         self._pin(tensors(traced.outputs), "an output of the model")
-        for _, kind in self.kinds:
+        for call, kind in self.kinds:
+            self._pin(call.masks, f"a mask of '{call.layer.name}'")
             self._pin_whole(kind)
         self._pin_unknown_again()
 
@@ -41,7 +42,7 @@ class Channels:
         makers, readers = {}, {id(x): [kinds.Kind] for x in tensors(traced.outputs)}
         for call, kind in self.kinds:
             makers |= {id(y): kind for y in call.outputs}
-            for x in call.inputs:
+            for x in call.given:
                 readers.setdefault(id(x), []).append(kind)
         for _, kind in self.kinds:
             kind.meet(makers, readers)
@@ -49,7 +50,7 @@ class Channels:
     def _found(self, traced):
         yield from tensors((traced.inputs, traced.outputs))
         for call, kind in self.kinds:
-            yield from (*call.inputs, *call.outputs, *kind.inner())
+            yield from (*call.given, *call.outputs, *kind.inner())
 
     def _add(self, tensor):
         if id(tensor) not in self._start:
@@ -93,10 +94,15 @@ class Channels:
 
     def _pin_whole(self, kind):
         if kind.opaque:
-            why = f"{kind.why_opaque()}, whose channels are not known"
+            why = self.why_unknown(kind)
             self._pin((*kind.call.inputs, *kind.call.outputs), why)
         for tensor, why in kind.whole():
             self._pin([tensor], why)
+
+    @staticmethod
+    def why_unknown(kind):
+        """Why all stays at an opaque layer, a sentence part."""
+        return f"{kind.why_opaque()}, whose channels are not known"
 
     def _pin_unknown_again(self):
         """What a layer is called on stays if another call of it is opaque."""

@@ -6,6 +6,7 @@ import warnings
 import keras
 
 from tf_admm.structure import kernels
+from tf_admm.structure.seeds import seeds
 
 
 def copied(model: keras.Model) -> keras.Model:
@@ -27,13 +28,15 @@ def copied(model: keras.Model) -> keras.Model:
 
 
 def copy_state(old: keras.Layer, new: keras.Layer) -> None:
-    """All variables and tables, by the layers' own ways of saving them.
+    """All variables, seeds and tables, by the layers' own ways of saving them.
 
     These may finish a state. Vocabularies, which are learned and no variables, are
     what Keras calls assets; a layer has some if it has the method that saves them.
     """
     if not new.built:
         new.build_from_config(old.get_build_config())
+    for a, b in zip(seeds(old), seeds(new), strict=True):
+        b.assign(a)
     pairs = list(zip(kernels.walk(old), kernels.walk(new), strict=True))
     for (a, _), (b, _) in pairs:
         store = {}

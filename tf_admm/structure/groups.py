@@ -189,7 +189,33 @@ def _groups(model, channels, samples):
         _group(links, [n for n, _ in key], found, why, paths, counts)
         for (key, why), found in alike.items()
     ]
-    return _named([group for group in groups if group.producers])
+    known = {id(link.variable) for link in links}
+    others = _unknown(model, channels, known, counts)
+    return _named([*(group for group in groups if group.producers), *others])
+
+
+def _unknown(model, channels, known, counts):
+    """A group for each kernel of a layer that nothing is known of, which stays."""
+    whys = {}
+    for call, kind in channels.kinds:
+        if kind.opaque and isinstance(call.layer, keras.Layer):
+            for layer, _ in kernels.walk(call.layer):
+                whys.setdefault(id(layer), channels.why_unknown(kind))
+    for kernel in kernels.find(model):
+        if id(kernel.variable) not in known and id(kernel.layer) in whys:
+            axis = kernel.axes[1][-1]
+            every = np.arange(kernel.variable.shape[axis])[:, None]
+            part = Part(kernel.path, kernel.variable, axis, every)
+            macs = (counts or {}).get(id(kernel.variable), 0) * part.entries
+            yield ChannelGroup(
+                kernel.path.rpartition("/")[0],
+                len(every),
+                (part,),
+                (),
+                (),
+                None if counts is None else macs,
+                whys[id(kernel.layer)],
+            )
 
 
 def _links(channels):
@@ -222,6 +248,8 @@ def _group(links, numbers, found, why, paths, counts):
             key = id(link.variable), axis
             macs[key] = counts.get(id(link.variable), 0) * part.entries
     macs = None if counts is None else sum(macs.values())
+    if len(found) == 1:
+        why = why or "a single channel"
     producers = sorted(
         parts[kinds.MAKES], key=lambda part: len(part.variable.shape) < 2
     )

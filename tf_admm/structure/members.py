@@ -151,13 +151,7 @@ def _of_all(model, constraint):
         for group in groups.channel_groups(model, verbose=0)
         for why in [why_not(group)]
     ]
-    if not any(choice.constraint for choice in choices):
-        reasons = {choice.group.name: choice.why for choice in choices}
-        raise ValueError(
-            "Expected a model with channel groups that can be pruned. Received: the "
-            f"model '{model.name}' with {reasons}"
-        )
-    return _checked(choices)
+    return _checked(model, choices)
 
 
 def _by_key(model, found, constraints):
@@ -182,7 +176,7 @@ def _by_key(model, found, constraints):
     for choice in choices:
         if _is_of_groups(choice.constraint):
             choice.constraint = None
-    return choices, _checked(chosen)
+    return choices, _checked(model, chosen)
 
 
 def _of_group(group, others, exact):
@@ -235,7 +229,14 @@ def _follows(part):
     return part.variable.name == "moving_mean"
 
 
-def _checked(choices):
+def _checked(model, choices):
+    """The choices of groups, at least one of which gets a set, and none all of it."""
+    if not any(choice.constraint for choice in choices):
+        reasons = {choice.group.name: choice.why for choice in choices}
+        raise ValueError(
+            "Expected a model with channel groups that can be pruned. Received: the "
+            f"model '{model.name}' with {reasons}"
+        )
     for choice in choices:
         group, constraint = choice.group, choice.constraint
         if constraint is not None and constraint.kept(group.channels) < 1:

@@ -11,6 +11,8 @@ from tf_admm.structure.calls import Call
 from tf_admm.structure.calls import Trace
 from tf_admm.structure.calls import needed
 from tf_admm.structure.calls import tensors
+from tf_admm.structure.masking import mask_of
+from tf_admm.structure.replaying import Replay
 
 #: Made up for sizes that are open, such as the batch and the length of a sequence.
 SIZE = 4
@@ -28,6 +30,7 @@ class Recorder:
         self._nodes = {}
         self._depth = 0
         self._is_made_up = False
+        self._replay = None
 
     @contextlib.contextmanager
     def recording(self):
@@ -53,11 +56,14 @@ class Recorder:
         if type(layer).__name__ == "ConvertToTensor":
             # What Keras does to the inputs of models; they are tensors already.
             return args[0]
+        if self._replay is not None:
+            return self._replayed(layer, args, said)
         if _opens(layer):
             outer, self.calls = self.calls, []
             try:
                 result = self.opened(layer, args, kwargs)
                 self._check(layer, result)
+                self._check_training(layer, args, kwargs, result)
                 result = self._told_apart(result, tensors((args, kwargs)))
                 inside = tuple(self.calls) if _tells(layer, self.calls) else ()
                 whole = self._is_made_up or all(map(_can_be_made, inside))
@@ -83,6 +89,28 @@ class Recorder:
         others = [call.layer for call in leaves if not _can_be_repeated(call)]
         if others:
             raise ValueError(f"Expected calls that can be repeated. Received: {others}")
+
+    def _check_training(self, layer, args, kwargs, result):
+        """Raise if a layer that has weights in it calls something else in training.
+
+        One without weights stays what it is.
+        """
+        if self._is_made_up or isinstance(layer, keras.Model) or not layer.weights:
+            return
+        calls, self.calls = self.calls, []
+        self._replay = Replay(layer, calls, result)
+        try:
+            self._replay.run(args, kwargs)
+        finally:
+            self.calls, self._replay = calls, None
+
+    def _replayed(self, layer, args, kwargs):
+        replay = self._replay
+        if replay.begins(layer):
+            return replay.open(lambda: self.opened(layer, args, kwargs))
+        if replay.is_open:
+            return replay.next(layer, args, kwargs)
+        return self._of_shapes(layer, args, kwargs)
 
     def _within(self, layer, args, kwargs):
         """The `Trace` of what a layer that isn't opened calls on known sizes."""
@@ -134,6 +162,8 @@ class Recorder:
         seen = self._depth and kinds.entry(layer).reads_constants
         if not seen or tensors((args, kwargs)):
             return self._allowing_none(layer, call, args, kwargs)
+        if self._replay is not None:
+            return self._replay.next(layer, args, kwargs)
         shapes = keras.tree.map_structure(_symbolic, (args, kwargs))
         result = self._of_shapes(layer, *shapes)
         self.calls.append(Call(layer, args, kwargs, result))
@@ -225,7 +255,7 @@ def _is_symbolic(x):
 
 def _said(args, kwargs):
     """The arguments without what Keras finds itself: masks that it has attached."""
-    made = {id(getattr(x, "_keras_mask", None)) for x in tensors((args, kwargs))}
+    made = {id(mask_of(x)) for x in tensors((args, kwargs))}
     return {
         key: value
         for key, value in kwargs.items()

@@ -9,6 +9,7 @@ import dataclasses
 
 import keras
 
+from tf_admm.structure import seeds
 from tf_admm.structure.blocks import Block
 from tf_admm.structure.calls import Trace
 from tf_admm.structure.calls import needed
@@ -30,7 +31,7 @@ def trace(model):
     """
     inputs = symbolic_inputs(model)
     recorder = Recorder()
-    with float32_compute(model):
+    with float32_compute(model), seeds.kept(model):
         with recorder.recording():
             outputs = recorder.opened(model, (inputs,), {})
         calls = [_closed(call) for call in recorder.calls]

@@ -6,6 +6,8 @@ import numpy as np
 from tf_admm.structure.kinds.base import Kind
 from tf_admm.structure.kinds.base import channels
 from tf_admm.structure.kinds.base import padded
+from tf_admm.structure.kinds.links import RIDES
+from tf_admm.structure.kinds.links import Link
 from tf_admm.structure.kinds.positions import Means
 from tf_admm.structure.kinds.positions import Sums
 
@@ -144,6 +146,16 @@ class Weighted(Kind):
     def constants(self, known):
         _, _, value = self._sources()
         return [(self.y, np.where(known(value) == 0, 0.0, np.nan))]
+
+
+class Additive(Weighted):
+    """AdditiveAttention: sums of `scale * tanh(query + key)`, one scale a channel."""
+
+    def links(self):
+        if self.layer.scale is None:
+            return []
+        query = self._sources()[0]
+        return [Link(RIDES, self.layer.scale, 0, query, self.all_of(query))]
 
 
 class Scored(Weighted):

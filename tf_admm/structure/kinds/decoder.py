@@ -10,6 +10,7 @@ from tf_admm.structure.kinds.links import MAKES
 from tf_admm.structure.kinds.links import READS
 from tf_admm.structure.kinds.links import Link
 from tf_admm.structure.kinds.values import value
+from tf_admm.structure.masking import mask_of
 
 
 def opened(
@@ -40,7 +41,7 @@ def opened(
     """
     inputs = [x for x in (decoder_sequence, encoder_sequence) if x is not None]
     given = [key for key, x in others.items() if key != "training" and x is not None]
-    if given or any(getattr(x, "_keras_mask", None) is not None for x in inputs):
+    if given or any(mask_of(x) is not None for x in inputs):
         raise ValueError(f"Expected sequences and explicit masks. Received: {given}")
 
     def block(name, x, *inner):

@@ -12,17 +12,17 @@ class Sliced(Channelwise):
     """`x[key]`, of all channels or of some that stand beside each other."""
 
     def _key(self):
-        """The key, an entry for each axis; `None` if it holds anything else."""
+        """The key, an entry for each axis or new one; `None` if it holds more."""
         key = self.call.args[1] if len(self.call.args) > 1 else None
         # A model that is loaded has a list where a tuple was.
         key = list(key) if isinstance(key, tuple | list) else [key]
-        missing = len(self.x.shape) - len(key)
+        missing = len(self.x.shape) - sum(k is not None for k in key)
         if Ellipsis in key:
             place = key.index(Ellipsis)
             key[place : place + 1] = [slice(None)] * (missing + 1)
         else:
             key += [slice(None)] * missing
-        plain = all(isinstance(k, slice | int) for k in key)
+        plain = all(isinstance(k, slice | int | None) for k in key)
         last = key[-1]
         return key if plain and isinstance(last, slice) and last.step is None else None
 

@@ -15,6 +15,8 @@ from tf_admm.structure.kinds.links import Link
 from tf_admm.structure.kinds.links import Tie
 from tf_admm.structure.kinds.values import value
 
+#: The cells of Keras.
+CELLS = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell)
 #: Activations of candidates that are 0.0 at 0.0.
 ZERO_AT_ZERO = ("elu", "gelu", "linear", "relu", "selu", "silu", "softsign", "tanh")
 
@@ -32,7 +34,8 @@ class Recurrent(Kind):
 
     With kernels `(inputs, gates * units)`, entry `g * units + u` is gate g of unit u.
     A dead unit's gates are constant, its candidate is `activation(0) = 0`, and so it
-    stays at the 0.0 that it starts from.
+    stays at the 0.0 that it starts from. States that it is given, or returns, have the
+    same units.
     """
 
     opaque = False
@@ -46,17 +49,25 @@ class Recurrent(Kind):
         return math.prod(outputs.shape[1:-1])
 
     def why_opaque(self):
-        activation = getattr(self.layer.activation, "__name__", "")
+        activation = getattr(self.layer.cell.activation, "__name__", "")
         plain = (
-            len(self.call.args) == len(self.call.outputs) == 1
-            and set(self.call.kwargs) <= {"mask", "training"}
+            set(self.call.kwargs) <= {"initial_state", "mask", "training"}
+            and self.call.given[0] is self.x
+            and all(channels(x) == channels(self.y) for x in self._states())
             and not self.layer.stateful
             and activation in ZERO_AT_ZERO
         )
         return None if plain else super().why_opaque()
 
-    def whole(self):
-        return [(x, f"the mask of '{self.layer.name}'") for x in self.call.inputs[1:]]
+    def _given(self):
+        """The states that it starts from."""
+        return self.call.inputs[1:]
+
+    def _states(self):
+        return [*self._given(), *self.call.outputs[1:]]
+
+    def ties(self):
+        return [self.same(self.y, state) for state in self._states()]
 
     def _gates(self, variable):
         units = channels(self.y)
@@ -82,10 +93,24 @@ class Recurrent(Kind):
                 w = np.moveaxis(value(link.variable), link.axis, 0)
                 zero = (w.reshape(len(w), -1) == 0).all(axis=1)
                 dead &= zero[link.index].all(axis=1)
-        return [(self.y, np.where(dead, 0.0, np.nan))]
+        for state in self._given():
+            dead &= known(state) == 0
+        return [(y, np.where(dead, 0.0, np.nan)) for y in self.call.outputs]
 
     def config(self, config, size, shift):
         return config | {"units": size(self.y)}
+
+
+class OfCell(Recurrent):
+    """RNN, around one of the cells of these."""
+
+    def why_opaque(self):
+        known = type(self.layer.cell) in CELLS
+        return super().why_opaque() if known else Kind.why_opaque(self)
+
+    def config(self, config, size, shift):
+        inner = self.layer.cell.get_config() | {"units": size(self.y)}
+        return config | {"cell": config["cell"] | {"config": inner}}
 
 
 class Both(Kind):
@@ -110,15 +135,14 @@ class Both(Kind):
         ]
 
     def why_opaque(self):
+        if self.call.inputs != [self.x] or self.layer.return_state:
+            return super().why_opaque()
         reasons = [way.why_opaque() for way in self.ways if way.why_opaque()]
         merged = len(self.call.outputs) == 1
         return None if merged and not reasons else super().why_opaque()
 
     def inner(self):
         return [way.y for way in self.ways]
-
-    def whole(self):
-        return self.ways[0].whole()
 
     def links(self):
         return [link for way in self.ways for link in way.links()]

@@ -43,7 +43,8 @@ KINDS = {
     L.MultiHeadAttention: attention.Heads,
     "keras_hub>CachedMultiHeadAttention": decoder.Cached,
     **dict.fromkeys((L.SimpleRNN, L.LSTM, L.GRU), recurrent.Recurrent),
-    **dict.fromkeys((L.SimpleRNNCell, L.LSTMCell, L.GRUCell), recurrent.Cell),
+    **dict.fromkeys(recurrent.CELLS, recurrent.Cell),
+    L.RNN: recurrent.OfCell,
     **dict.fromkeys(
         (
             L.MaxPooling1D, L.MaxPooling2D, L.MaxPooling3D, L.AveragePooling1D,
@@ -82,6 +83,7 @@ KINDS = {
     L.Multiply: elementwise.MergedProduct,
     L.Dot: contractions.Inner,
     L.Attention: contractions.Weighted,
+    L.AdditiveAttention: contractions.Additive,
     L.Concatenate: elementwise.Joined,
     L.Bidirectional: recurrent.Both,
 }  # fmt: skip
