@@ -319,7 +319,7 @@ SEQUENCES = {
     "to_itself": (lambda x: layers.Attention()([x, x]), {"a": 8, "b": 8}),
     "pooled": (
         lambda x: layers.Dot(axes=1)([layers.Softmax(axis=1)(dense("w", 1)(x)), x]),
-        {"a": 8, "w": 1, "b": 8},
+        {"a": 8, "b": 8},
     ),
     "unit_length": (lambda x: layers.UnitNormalization()(x), {"a": 8, "b": 8}),
     "own_positions": (

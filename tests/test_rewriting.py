@@ -280,6 +280,39 @@ def test_same_outputs_by_other_operators(monkeypatch, tmp_path, name):
         assert rms(outputs(fast, x, kind) - expected) <= 1.25 * before + 1e-6
 
 
+def masked(mask):
+    """Attention written out, with its scores behind a mask."""
+
+    def attention(x):
+        q, k, v = (L.Dense(6, name=name)(x) for name in "qkv")
+        scores = ops.matmul(q, ops.transpose(k, (0, 2, 1))) / 2.5
+        return ops.matmul(ops.softmax(mask(scores)), v)
+
+    return attention
+
+
+SEEN = np.tril(np.ones((7, 7), "float32"))
+MASKED = {
+    "causal": lambda x: L.MultiHeadAttention(2, 4)(x, x, use_causal_mask=True),
+    "added": masked(lambda scores: scores + (1 - SEEN) * -1e9),
+    "subtracted": masked(lambda scores: scores - (1 - SEEN) * 1e6),
+    "chosen": masked(lambda scores: ops.where(SEEN > 0, scores, -1e9)),
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_scores_behind_a_mask_are_numbers_in_int8(monkeypatch, tmp_path, name):
+    keras.utils.set_random_seed(0)
+    model = functional((7, 8), MASKED[name])
+    x = inputs(model) / 4
+    own, fast = converted(monkeypatch, model, "int8", tmp_path, x)
+    check_tensors(fast)
+    expected = model.predict(x, verbose=0)
+    assert rms(outputs(own, x) - expected) > 0.2 * rms(expected)
+    for kind in (WITHOUT_DELEGATE, OpResolverType.AUTO, OpResolverType.BUILTIN_REF):
+        assert rms(outputs(fast, x, kind) - expected) < 0.05 * rms(expected)
+
+
 def check_tensors(data):
     """A file holds the tensors that it refers to, and no others."""
     graph = flatbuffer.read(data).subgraphs[0]

@@ -4,6 +4,7 @@ from tf_admm.export.tflite import flatbuffer
 from tf_admm.export.tflite.rewriting import dense
 from tf_admm.export.tflite.rewriting import depthwise
 from tf_admm.export.tflite.rewriting import int8
+from tf_admm.export.tflite.rewriting import masks
 from tf_admm.export.tflite.rewriting import narrow
 from tf_admm.export.tflite.rewriting import shapes
 from tf_admm.export.tflite.rewriting.editor import Editor
@@ -15,6 +16,7 @@ SIMPLER = (
     ("RESHAPE", shapes.reshape),
     ("ADD", dense.add_bias),
     ("STRIDED_SLICE", narrow.narrow),
+    ("SOFTMAX", masks.softmax),
 )
 #: Those for kernels that are slow in LiteRT; other runtimes may have better ones.
 FOR_LITERT = (
@@ -58,5 +60,5 @@ def _rewrite(editor, rules):
             if others is not None:
                 editor.replace(operator, others)
                 done += 1
-    editor.drop_unread({"RESHAPE", *shapes.EVALUATED, *narrow.ELEMENTWISE})
+    editor.drop_unread({*masks.BETWEEN, *shapes.EVALUATED, *narrow.ELEMENTWISE})
     return done

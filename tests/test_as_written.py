@@ -1,0 +1,354 @@
+"""Models as people write them, of each kind that once failed, or lost something."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from keras import ops
+
+import tf_admm
+
+
+def words(*following):
+    """Word numbers, zeros behind them, through an embedding that masks these."""
+    first = [keras.Input((10,)), layers.Embedding(20, 8, mask_zero=True, name="words")]
+    return keras.Sequential([*first, *following, layers.Dense(2, name="head")])
+
+
+def lstm(units, **kwargs):
+    return layers.LSTM(units, return_sequences=True, **kwargs)
+
+
+def tagger():
+    return words(lstm(6, name="r"), layers.TimeDistributed(layers.Dense(4, name="d")))
+
+
+def stacked_both_ways():
+    first = layers.Bidirectional(lstm(6, name="r"), name="both")
+    return words(first, layers.Bidirectional(layers.GRU(4, name="s"), name="last"))
+
+
+def masked_features():
+    return keras.Sequential(
+        [
+            keras.Input((10, 4)),
+            layers.Masking(),
+            lstm(8, name="r"),
+            layers.BatchNormalization(),
+            layers.GRU(4, name="s"),
+            layers.Dense(2, name="head"),
+        ]
+    )
+
+
+def glove():
+    table = keras.initializers.Constant(np.ones((20, 8)))
+    return keras.Sequential(
+        [
+            keras.Input((10,), dtype="int32"),
+            layers.Embedding(20, 8, embeddings_initializer=table, name="words"),
+            layers.Conv1D(6, 3, bias_initializer=table_of(6), name="c"),
+            layers.GlobalMaxPooling1D(),
+            layers.Dense(2, name="head"),
+        ]
+    )
+
+
+def table_of(count):
+    return keras.initializers.Constant(list(range(count)))
+
+
+def title_and_body():
+    inputs = [keras.Input((n,), dtype="int32") for n in (10, 5)]
+    table = layers.Embedding(20, 8, name="words")
+    pooled = [layers.GlobalAveragePooling1D()(table(x)) for x in inputs]
+    y = layers.Dense(2, name="head")(layers.Concatenate()(pooled))
+    return keras.Model(inputs, y)
+
+
+def translator():
+    source, target = keras.Input((None, 6)), keras.Input((None, 5))
+    *_, h, c = layers.LSTM(8, return_state=True, name="encoder")(source)
+    decoder = lstm(8, return_state=True, name="decoder")
+    y, _, _ = decoder(target, initial_state=[h, c])
+    return keras.Model([source, target], layers.Dense(2, name="head")(y))
+
+
+def around_a_cell():
+    rnn = layers.RNN(layers.GRUCell(6, name="cell"), return_state=True, name="r")
+    inputs = keras.Input((10, 4))
+    y = layers.Concatenate()(rnn(inputs))
+    return keras.Model(inputs, layers.Dense(2, name="head")(y))
+
+
+def additive():
+    inputs = keras.Input((10, 4))
+    q = layers.Dense(8, name="q")(inputs)
+    y = layers.AdditiveAttention()([q, layers.Dense(6, name="v")(inputs), q])
+    y = layers.Dense(2, name="head")(layers.GlobalAveragePooling1D()(y))
+    return keras.Model(inputs, y)
+
+
+def spatial_attention():
+    """The mean over channels in a Lambda."""
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(8, 3, name="c", activation="relu")(inputs)
+    mean = layers.Lambda(lambda t: ops.mean(t, axis=-1, keepdims=True))(x)
+    y = layers.Flatten()(layers.Multiply()([x, mean]))
+    return keras.Model(inputs, layers.Dense(2, name="head")(y))
+
+
+def time_of_diffusion():
+    inputs = keras.Input((8, 8, 3)), keras.Input((4,))
+    x = layers.Conv2D(8, 3, name="c")(inputs[0])
+    x = x + layers.Dense(8, name="t")(inputs[1])[:, None, None, :]
+    y = layers.Dense(2, name="head")(layers.Flatten()(layers.ReLU()(x)))
+    return keras.Model(list(inputs), y)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Sampling(layers.Layer):
+    """Of a variational autoencoder; it draws as it predicts, too."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seed_generator = keras.random.SeedGenerator(1)
+
+    def call(self, given):
+        mean, spread = given
+        noise = keras.random.normal(ops.shape(mean), seed=self.seed_generator)
+        return mean + ops.exp(0.5 * spread) * noise
+
+
+def autoencoder():
+    inputs = keras.Input((8,))
+    x = layers.Dense(16, "relu", name="a")(inputs)
+    z = Sampling()([layers.Dense(4, name="m")(x), layers.Dense(4, name="s")(x)])
+    x = layers.Dense(12, "relu", name="b")(z)
+    return keras.Model(inputs, layers.Dense(8, name="head")(x))
+
+
+#: Name: the model, and the sizes of the groups that can be pruned, by hand.
+MODELS = {
+    "tagger": (tagger, {"words": 8, "r/lstm_cell": 6, "time_distributed/d": 4}),
+    "stacked_both_ways": (
+        stacked_both_ways,
+        {"words": 8, "both/forward_r/lstm_cell": 6, "last/forward_s/gru_cell": 4},
+    ),
+    "masked_features": (masked_features, {"r/lstm_cell": 8, "s/gru_cell": 4}),
+    "pooled_words": (
+        lambda: words(layers.GlobalAveragePooling1D()), {"words": 8}
+    ),
+    "glove": (glove, {"words": 8, "c": 6}),
+    "title_and_body": (title_and_body, {"words": 8}),
+    "translator": (translator, {"encoder/lstm_cell": 8}),
+    "around_a_cell": (around_a_cell, {"r/cell": 6}),
+    "additive": (additive, {"q": 8, "v": 6}),
+    "spatial_attention": (spatial_attention, {"c": 8}),
+    "time_of_diffusion": (time_of_diffusion, {"t": 8}),
+    "autoencoder": (autoencoder, {"a": 16, "b": 12}),
+}  # fmt: skip
+
+
+def made(build):
+    keras.utils.set_random_seed(0)
+    keras.backend.clear_session()
+    model, rng = build(), np.random.default_rng(0)
+    for w in model.weights:
+        drawn = rng.normal(size=w.shape) * 0.5
+        w.assign(drawn**2 + 0.5 if "variance" in w.name else drawn)
+    return model
+
+
+def inputs_of(model):
+    """Random ones; of words, zeros stand behind them."""
+    rng = np.random.default_rng(1)
+
+    def random(x):
+        shape = (6, *(n or 7 for n in x.shape[1:]))
+        if len(shape) > 2:
+            x = rng.normal(size=shape).astype("float32")
+            x[:, 5:] = 0 if len(shape) == 3 else x[:, 5:]
+            return x
+        if shape[1] == 10 or x.dtype == "int32":
+            return np.where(np.arange(shape[1]) < 4, rng.integers(1, 20, shape), 0)
+        return rng.normal(size=shape).astype("float32")
+
+    given = model.inputs[0] if len(model.inputs) == 1 else model.input
+    return keras.tree.map_structure(random, given)
+
+
+def halve(groups):
+    for group in groups.prunable:
+        for part in group.producers:
+            w = np.array(part.variable)
+            places = [slice(None)] * w.ndim
+            places[part.axis] = part.index[: group.channels // 2].ravel()
+            w[tuple(places)] = 0
+            part.variable.assign(w)
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_half_of_the_channels_go(name, tmp_path):
+    build, sizes = MODELS[name]
+    model = made(build)
+    before = [np.array(v) for v in model.variables]
+    groups = tf_admm.channel_groups(model, verbose=0)
+    assert {g.name: g.channels for g in groups.prunable} == sizes
+    for v, value in zip(model.variables, before):
+        np.testing.assert_array_equal(np.array(v), value)
+    halve(groups)
+    x = inputs_of(model)
+    states = [np.array(v) for v in model.non_trainable_variables]
+    expected = np.array(model(x, training=False))
+    for v, value in zip(model.non_trainable_variables, states):
+        v.assign(value)
+    small, report = tf_admm.shrink(model, samples=x, verbose=0)
+    tolerance = 1e-5 * np.abs(expected).max()
+    received = np.array(small(x, training=False))
+    np.testing.assert_allclose(received, expected, atol=tolerance)
+    for group in groups.prunable:
+        left, of = report.units[group.producers[0].path]
+        assert 2 * left == of, group
+    small.save(tmp_path / "small.keras")
+    if name != "autoencoder":
+        loaded = keras.saving.load_model(tmp_path / "small.keras", safe_mode=False)
+        np.testing.assert_allclose(loaded(x), expected, atol=tolerance)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Noisy(layers.Layer):
+    """A block whose code adds noise in training."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.a, self.b = layers.Dense(16, name="a"), layers.Dense(8, name="b")
+        self.seed_generator = keras.random.SeedGenerator(1)
+
+    def build(self, shape):
+        self.a.build(shape)
+        self.b.build((*shape[:-1], 16))
+
+    def call(self, x, training=None):
+        y = ops.relu(self.a(x))
+        if training:
+            y = y + keras.random.normal(ops.shape(y), seed=self.seed_generator)
+        return self.b(y)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Doubled(Noisy):
+    """One that computes something else in training."""
+
+    def call(self, x, training=False):
+        return self.b(self.a(x) * 2.0 if training else self.a(x))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Still(Noisy):
+    """One whose normalisation never trains."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = layers.BatchNormalization(name="norm")
+
+    def build(self, shape):
+        super().build(shape)
+        self.norm.build((*shape[:-1], 16))
+
+    def call(self, x):
+        return self.b(self.norm(self.a(x), training=False))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Plain(Noisy):
+    """One that only says to its layers what it is told."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = layers.BatchNormalization(name="norm")
+
+    def build(self, shape):
+        super().build(shape)
+        self.norm.build((*shape[:-1], 16))
+
+    def call(self, x, training=False):
+        return self.b(self.norm(self.a(x), training=training))
+
+
+def with_block(block):
+    def build():
+        inputs = keras.Input((8,))
+        y = block(name="block")(layers.Dense(8, name="c")(inputs))
+        return keras.Model(inputs, layers.Dense(2, name="head")(y))
+
+    return build
+
+
+@pytest.mark.parametrize("block", [Noisy, Doubled, Still, Plain])
+def test_what_a_block_does_in_training_is_not_lost(block):
+    model = made(with_block(block))
+    groups = tf_admm.channel_groups(model, verbose=0)
+    halve(groups)
+    small, _ = tf_admm.shrink(model, verbose=0)
+    assert ("block/a" in {g.name for g in groups.prunable}) == (block is Plain)
+    x = inputs_of(model)
+    np.testing.assert_allclose(small(x), model(x), atol=1e-5)
+    seeds = [v for v in small.variables if v.name == "seed_generator_state"]
+    mine = [v for v in model.variables if v.name == "seed_generator_state"]
+    for a, b in zip(seeds, mine):
+        a.assign(b)
+    expected = np.array(model(x, training=True))
+    assert (np.abs(expected - np.array(model(x))).max() > 0.1) == (block is not Still)
+    if seeds:
+        np.testing.assert_allclose(small(x, training=True), expected, atol=1e-4)
+
+
+def test_numbers_of_numpy_keep_a_block_in_float32():
+    @keras.saving.register_keras_serializable(package="tests")
+    class Divided(Noisy):
+        def call(self, x):
+            y = ops.relu(self.a(x)) / np.sqrt(np.float64(8))
+            return self.b(y * np.linspace(1, 2, 16))
+
+    model = made(with_block(Divided))
+    halve(tf_admm.channel_groups(model, verbose=0))
+    small, report = tf_admm.shrink(model, verbose=0)
+    assert report.units["block/a/kernel"] == (8, 16)
+    assert {str(x.dtype) for x in small.outputs} == {"float32"}
+
+
+def unknown_to_all():
+    inputs = keras.Input((4, 8, 8, 1))
+    x = layers.ConvLSTM2D(4, 3, name="memory")(inputs)
+    x = layers.SpectralNormalization(layers.Conv2D(6, 3, name="c"), name="s")(x)
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.Flatten()(x)))
+
+
+def test_layers_whose_channels_stay_are_named():
+    model = made(unknown_to_all)
+    whys = {g.name: g.why for g in tf_admm.channel_groups(model, verbose=0)}
+    assert "'memory' of type ConvLSTM2D" in whys["memory/conv_lstm_cell"]
+    assert "'s' of type SpectralNormalization" in whys["s/c"]
+    _, report = tf_admm.shrink(model, verbose=0)
+    assert report.stopped == ("memory", "s")
+    half = tf_admm.constraints.GroupSparsity(0.5)
+    for constraints in (half, {".*": half}):
+        with pytest.raises(ValueError, match="Received: .*SpectralNormalization"):
+            tf_admm.ADMMModel(model, constraints)
+
+
+def test_a_group_of_one_channel_is_no_obstacle():
+    """Efficient channel attention: a convolution along the channels."""
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(8, 3, name="c")(layers.Conv2D(4, 3, name="a")(inputs))
+    y = layers.Reshape((8, 1))(layers.GlobalAveragePooling2D()(x))
+    y = layers.Conv1D(1, 3, padding="same", activation="sigmoid", name="eca")(y)
+    x = layers.Multiply()([x, layers.Reshape((1, 1, 8))(y)])
+    y = layers.Dense(2, name="head")(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(inputs, y)
+    groups = tf_admm.channel_groups(model, verbose=0)
+    whys = {g.name: g.why for g in groups}
+    assert whys["c"] == "a single channel" and whys["a"] is None
+    admm = tf_admm.ADMMModel(model, {".*": tf_admm.constraints.GroupSparsity(0.75)})
+    assert admm is not None
