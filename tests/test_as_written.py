@@ -106,6 +106,18 @@ def time_of_diffusion():
     return keras.Model(list(inputs), y)
 
 
+def open_masks():
+    """Masks of open lengths, which get an axis by a slice."""
+    inputs = keras.Input((None, 6)), keras.Input((None,))
+    q, v = (layers.Dense(8, name=name)(inputs[0]) for name in "qv")
+    scores = ops.matmul(q, ops.transpose(q, (0, 2, 1)))
+    weights = ops.softmax(
+        scores - 9.0 * inputs[1][:, None, :] - inputs[1][:, 1:2, None]
+    )
+    y = layers.GlobalAveragePooling1D()(ops.matmul(weights, v))
+    return keras.Model(list(inputs), layers.Dense(2, name="head")(y))
+
+
 @keras.saving.register_keras_serializable(package="tests")
 class Sampling(layers.Layer):
     """Of a variational autoencoder; it draws as it predicts, too."""
@@ -146,6 +158,7 @@ MODELS = {
     "additive": (additive, {"q": 8, "v": 6}),
     "spatial_attention": (spatial_attention, {"c": 8}),
     "time_of_diffusion": (time_of_diffusion, {"t": 8}),
+    "open_masks": (open_masks, {"q": 8, "v": 8}),
     "autoencoder": (autoencoder, {"a": 16, "b": 12}),
 }  # fmt: skip
 

@@ -48,7 +48,7 @@ BACKBONES = {
             "layerwise_patch_sizes": [7, 3],
             "layerwise_strides": [4, 2],
         },
-        {"patch_and_embed": 1, "mix_ffn": 2},
+        {"patch_and_embed": 2, "attention": 5, "mix_ffn": 2},
     ),
 }
 LAST = "decoder_sequence_output"

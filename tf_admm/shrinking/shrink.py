@@ -134,10 +134,23 @@ def _difference(model, small, samples):
         if not differences[-1] <= TOLERANCE * max(1.0, np.abs(a).max(initial=0.0)):
             raise RuntimeError(
                 "Expected the model without its dead units to compute the same. "
-                f"Received: outputs that differ by {differences[-1]:.2e}. Please "
-                f"report this, with the config of '{model.name}'."
+                f"Received: outputs that differ by {differences[-1]:.2e}. "
+                f"{_advice(model, x)}"
             )
     return float(max(differences))
+
+
+def _advice(model, x):
+    """What to do where a small model puts out something else."""
+    with seeds.kept(model):
+        drawn = [keras.tree.flatten(model(x, training=False)) for _ in range(2)]
+    if all(bool(keras.ops.all(a == b)) for a, b in zip(*drawn)):
+        return f"Please report this, with the config of '{model.name}'."
+    return (
+        f"'{model.name}' draws random numbers as it predicts, other ones where there "
+        "are fewer channels: shrink it without the layer that does, such as a Dropout "
+        "that is always on."
+    )
 
 
 def _run(model, samples):

@@ -29,8 +29,15 @@ class Replay:
 
     def run(self, args, kwargs):
         """Call the layer; raises where anything differs."""
-        given = {key: x for key, x in kwargs.items() if key != "training"}
-        _InTraining(lambda: self._layer(*args, **given))(training=True)
+        given = _without_training(kwargs)
+        around, scope = _Scope(), _Scope()
+        around()
+        scope.run = lambda: self._layer(*args, **given)
+        try:
+            scope(training=True)
+        finally:
+            # Keras tells whatever is called next what was told last.
+            around(training=around.training)
 
     def begins(self, layer):
         """Whether this is the call of the layer itself."""
@@ -67,15 +74,21 @@ class Replay:
         return call.result
 
 
-class _InTraining(keras.layers.Layer):
-    """A scope in which layers are called as in training."""
+class _Scope(keras.layers.Layer):
+    """In which layers are called as it is: in training, or not.
 
-    def __init__(self, run):
-        super().__init__()
-        self._run = run
+    Attributes:
+        run: function that calls them, or `None`.
+        training: what it was told, by its own call or by one around it.
+    """
+
+    run = None
+    training = None
 
     def call(self, training=None):
-        self._run()
+        self.training = training
+        if self.run is not None:
+            self.run()
 
 
 def _without_training(kwargs):

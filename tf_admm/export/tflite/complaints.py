@@ -26,6 +26,8 @@ def gist(error, model=None):
     missing = _missing(text, names)
     if missing:
         more = "; try `select_tf_ops=True`" if "TF Select ops" in text else ""
+        if wide := _of_float64(model):
+            more = f" of float64, in which {wide} compute; make the model of float32"
         return f"TFLite lacks TensorFlow's operators {', '.join(missing)}{more}"
     return f"{type(error).__name__}: {telling(text, names)}"
 
@@ -44,6 +46,13 @@ def telling(text, names=frozenset()):
     layers = {layer for path in paths for layer in _layers(path, names)}
     about = f" ({_listed(layers)})" if layers else ""
     return line[placed.end() :][:LENGTH] + about
+
+
+def _of_float64(model):
+    """The first layers that compute in float64, as far as a model is known."""
+    found = kernels.walk(model) if model else ()
+    names = [layer.name for layer, _ in found if layer.compute_dtype == "float64"]
+    return names[:4]
 
 
 def _listed(layers):
