@@ -170,7 +170,6 @@ def test_a_pruned_model_is_saved_small_and_the_same(tmp_path):
     "model, name, said",
     [
         (custom_layers.custom, "model.h5", "ends in '.keras'"),
-        (lambda: None, "model.keras", "`keras.Model`"),
         (lambda: keras.Sequential([layers.Dense(2)]), "m.keras", "a built model"),
     ],
 )

@@ -625,7 +625,7 @@ def test_a_layer_that_is_only_called_like_one_of_keras():
             self.lambda_ = self.add_weight(shape=shape[-1:], name="lambda")
 
         def call(self, x):
-            return x * self.lambda_
+            return x * self.lambda_ + 1.0
 
     model = made(lambda: image_model(lambda x: LayerScale(name="own")(x)))
     groups = tf_admm.channel_groups(model, verbose=0)

@@ -25,7 +25,7 @@ class Block(Kind):
         super().__init__(call)
         self._inner = inner
         self._pinned = inner.pinned()
-        recipe = recipes.recipe_of(call)
+        recipe = recipes.recipe_of(call.layer, *call.within.inputs)
         self._is_makeable = recipe is not None and recipes.can_be_made(recipe)
         self._entries = self._found(recipe) if self._is_makeable else {}
         free = [link.tensor for links in self._entries.values() for link in links]

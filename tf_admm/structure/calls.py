@@ -5,6 +5,9 @@ from typing import Any
 
 import keras
 
+#: Made up for sizes that are open, such as the batch and the length of a sequence.
+SIZE = 4
+
 
 @dataclasses.dataclass(frozen=True)
 class Call:
@@ -81,6 +84,13 @@ def tensors(structure):
     """The symbolic tensors in a structure, flat."""
     flat = keras.tree.flatten(structure)
     return [x for x in flat if isinstance(x, keras.KerasTensor)]
+
+
+def sized(x):
+    """A tensor of known sizes in the place of one whose sizes are open."""
+    if not isinstance(x, keras.KerasTensor):
+        return x
+    return keras.KerasTensor([n or SIZE for n in x.shape], x.dtype)
 
 
 def needed(calls, outputs):

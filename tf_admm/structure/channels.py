@@ -8,6 +8,7 @@ import numpy as np
 from tf_admm.structure import kinds
 from tf_admm.structure.blocks import Block
 from tf_admm.structure.calls import tensors
+from tf_admm.structure.followers import follower_or
 
 
 class Channels:
@@ -159,10 +160,12 @@ class Channels:
 
 
 def _kind(call):
-    """What is known of a call; of a layer of no known kind, what it keeps to itself."""
+    """What is known of a call; of a layer of no known kind, what trials say of it."""
     kind = kinds.of(call)
-    if not kind.opaque or call.within is None:
+    if not kind.opaque:
         return kind
+    if call.within is None:
+        return follower_or(kind)
     return Block(call, Channels(call.within))
 
 

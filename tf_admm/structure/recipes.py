@@ -42,6 +42,17 @@ class Recipe:
         with trial(), keras.saving.custom_object_scope(self.classes):
             return keras.saving.deserialize_keras_object(recipe)
 
+    def unbuilt(self):
+        """The same, of layers that are built as they are called."""
+        recipe = json.loads(self.text)
+        recipe.pop("build_config", None)
+        return dataclasses.replace(self, text=json.dumps(recipe, sort_keys=True))
+
+    def keys_of(self, number):
+        """The entries of the config that are this number."""
+        config = json.loads(self.text)["config"]
+        return [k for k, v in config.items() if is_whole(v) and v == number]
+
     def outputs(self, layer):
         """What a layer makes of random inputs, flat."""
         rng = np.random.default_rng(0)
@@ -70,16 +81,15 @@ class Entry:
     places: frozenset
 
 
-def recipe_of(call):
-    """The `Recipe` of a layer that was called; `None` if its config is no JSON."""
-    args, kwargs = call.within.inputs
+def recipe_of(layer, args, kwargs):
+    """The `Recipe` of a layer that was called so; `None` if its config is no JSON."""
     try:
-        made = keras.saving.serialize_keras_object(call.layer)
+        made = keras.saving.serialize_keras_object(layer)
         made["config"].pop("name", None)
         text = json.dumps(made, sort_keys=True)
     except Exception:  # noqa: BLE001, whatever a layer's own code raises
         return None
-    classes = copying.classes(call.layer)
+    classes = copying.classes(layer)
     return Recipe(text, str((args, kwargs)), classes, args, kwargs)
 
 

@@ -10,12 +10,10 @@ from tf_admm.structure import kinds
 from tf_admm.structure.calls import Call
 from tf_admm.structure.calls import Trace
 from tf_admm.structure.calls import needed
+from tf_admm.structure.calls import sized
 from tf_admm.structure.calls import tensors
 from tf_admm.structure.masking import mask_of
 from tf_admm.structure.replaying import Replay
-
-#: Made up for sizes that are open, such as the batch and the length of a sequence.
-SIZE = 4
 
 
 class Recorder:
@@ -118,7 +116,7 @@ class Recorder:
             return None
         if not kinds.says_more(layer):
             return None
-        given = keras.tree.map_structure(_sized, (args, kwargs))
+        given = keras.tree.map_structure(sized, (args, kwargs))
         outer, self.calls = self.calls, []
         before, self._is_made_up = self._is_made_up, True
         try:
@@ -232,13 +230,6 @@ def _can_be_made(call):
 
 def _holds_layers(layer):
     return len(list(kernels.walk(layer))) > 1
-
-
-def _sized(x):
-    """A tensor of known sizes in the place of one whose sizes are open."""
-    if not _is_symbolic(x):
-        return x
-    return keras.KerasTensor([n or SIZE for n in x.shape], x.dtype)
 
 
 def _symbolic(x):
