@@ -49,6 +49,8 @@ EVERY = {
     "test_best_checkpoint_across_the_hand_over": 2,
     "test_centroids_of_large_kernels_do_not_drift": 4,
     "test_channels_come_back_whole": 0,
+    "test_channels_go_through": 3,
+    "test_channels_stay": 2,
     "test_clusters_of_more_weights_than_a_product_of_two_ints_holds": 0,
     "test_counts_follow_the_schedule": 2,
     "test_datasets": 3,
@@ -69,6 +71,7 @@ EVERY = {
     "test_f_is_the_mean_squared_gradient_of_the_task": 2,
     "test_file_agrees_with_keras": 4,
     "test_fresh_optimizer_retrains_as_a_new_one": 0,
+    "test_half_goes_of_models_as_written": 2,
     "test_half_of_the_channels_go": 3,
     "test_histories": 4,
     "test_identity_on_members": 3,
@@ -96,6 +99,7 @@ EVERY = {
     "test_nothing_moves_a_zero": 2,
     "test_of_any_model": 2,
     "test_of_many_kernels": 0,
+    "test_one_kernel": 2,
     "test_one_warning_at_the_hand_over_says_what_to_change": 4,
     "test_optimizer_sees_no_gradient_of_a_zero": 3,
     "test_optimizer_starts_afresh": 2,
@@ -106,6 +110,7 @@ EVERY = {
     "test_projection_is_the_naive_one": 3,
     "test_restrict_is_a_projection_on_what_is_frozen": 3,
     "test_rho_zero_is_plain_keras_weighted": 0,
+    "test_scores_behind_a_mask_are_numbers_in_int8": 2,
     "test_sensitivity_takes_from_what_does_not_matter": 0,
     "test_several_devices_agree_with_one": 0,
     "test_several_inputs_and_outputs": 3,
@@ -120,12 +125,12 @@ EVERY = {
     "test_the_cut_is_evaluated_on_what_keras_validates_on": 3,
     "test_the_exact_search_takes_a_sample_of_large_kernels": 0,
     "test_the_grid_is_near": 4,
-    # The other two have a battery of their own, `test_any_backend.py`.
     "test_the_mathematics_on_another_backend": 3,
     "test_the_nearest_member": 4,
     "test_the_recipes_are_constraints": 0,
     "test_the_states_of_the_model_are_left_as_they_were": 2,
     "test_the_stock_converter_drops_columns": 3,
+    "test_three_kernels": 4,
     "test_trained_and_shrunk": 3,
     "test_training_ends_in_the_set": 3,
     "test_training_to_exact_sparsity_and_freezing": 0,
@@ -136,6 +141,7 @@ EVERY = {
     "test_updates_wait_for_the_weights": 0,
     "test_weighted_samples": 0,
     "test_weights_of_another_model": 3,
+    "test_what_a_block_does_in_training_is_not_lost": 2,
     "test_what_fails_without_avx_is_warned_of": 6,
     "test_what_is_not_in_its_set_is_an_error": 0,
     "test_what_is_shrunk_is_shrunk_again": 3,
@@ -144,6 +150,7 @@ EVERY = {
     "test_where_a_sample_is_sorted_compiled": 4,
     "test_zeros_stay_without_the_wrapper": 0,
     "test_zeros_that_have_come_since_are_frozen_too": 0,
+    # The other two have a battery of their own, `test_any_backend.py`.
 }
 
 

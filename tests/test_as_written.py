@@ -202,7 +202,7 @@ def halve(groups):
 
 
 @pytest.mark.parametrize("name", list(MODELS))
-def test_half_of_the_channels_go(name, tmp_path):
+def test_half_goes_of_models_as_written(name, tmp_path):
     build, sizes = MODELS[name]
     model = made(build)
     before = [np.array(v) for v in model.variables]

@@ -67,6 +67,7 @@ def test_history_has_all_epochs_and_all_columns(folder):
     assert float(rows[3]["admm_primal_rel"]) > 0.0
 
 
+@slow
 def test_taught_by_the_dense_network(folder, tmp_path):
     printed = succeed(
         tmp_path,

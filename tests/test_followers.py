@@ -135,8 +135,13 @@ class Mixing(layers.Layer):
 class Random(Scale):
     """Other numbers each time."""
 
+    def build(self, shape):
+        super().build(shape)
+        self.seed_generator = keras.random.SeedGenerator(1)
+
     def call(self, x):
-        return x * self.gamma + keras.random.normal(ops.shape(x))
+        noise = keras.random.normal(ops.shape(x)[1:], seed=self.seed_generator)
+        return x * self.gamma + noise
 
 
 FOLLOW = {
