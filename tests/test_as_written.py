@@ -74,6 +74,23 @@ def translator():
     return keras.Model([source, target], layers.Dense(2, name="head")(y))
 
 
+def frames():
+    """A small network on each frame, and a recurrent layer."""
+    frame = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(8, 3, activation="relu", name="c"),
+            layers.Dropout(0.1),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(6, name="d"),
+        ],
+        name="frame",
+    )
+    inputs = keras.Input((5, 8, 8, 3))
+    y = layers.LSTM(4, name="r")(layers.TimeDistributed(frame, name="each")(inputs))
+    return keras.Model(inputs, layers.Dense(2, name="head")(y))
+
+
 def around_a_cell():
     rnn = layers.RNN(layers.GRUCell(6, name="cell"), return_state=True, name="r")
     inputs = keras.Input((10, 4))
@@ -154,6 +171,7 @@ MODELS = {
     "glove": (glove, {"words": 8, "c": 6}),
     "title_and_body": (title_and_body, {"words": 8}),
     "translator": (translator, {"encoder/lstm_cell": 8}),
+    "frames": (frames, {"each/frame/c": 8, "each/frame/d": 6, "r/lstm_cell": 4}),
     "around_a_cell": (around_a_cell, {"r/cell": 6}),
     "additive": (additive, {"q": 8, "v": 6}),
     "spatial_attention": (spatial_attention, {"c": 8}),

@@ -17,6 +17,7 @@ from tf_admm.structure.kinds import positions
 from tf_admm.structure.kinds import products
 from tf_admm.structure.kinds import recurrent
 from tf_admm.structure.kinds import shapes
+from tf_admm.structure.kinds import steps
 from tf_admm.structure.kinds import transposing
 from tf_admm.structure.kinds.base import Kind
 
@@ -89,7 +90,10 @@ KINDS = {
 }  # fmt: skip
 #: Of layers that hold others, by package and name: what they call, where their own
 #: code can't be run on no data.
-OPENINGS = {"keras_hub>TransformerDecoder": decoder.opened}
+OPENINGS = {
+    "keras_hub>TransformerDecoder": decoder.opened,
+    "keras>TimeDistributed": steps.opened,
+}
 #: Operations of `keras.ops` between layers, by name.
 OPERATIONS = {
     **dict.fromkeys(
