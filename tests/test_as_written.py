@@ -41,6 +41,45 @@ def masked_features():
     )
 
 
+def chain(*norms):
+    """Layers one behind the other, in a `Sequential`."""
+    found = [keras.Input((4, 4, 5))]
+    for i, norm in enumerate(norms):
+        found += [layers.Conv2D(8, 3, padding="same", name=f"c{i}"), norm]
+    return keras.Sequential([*found, layers.Flatten(), layers.Dense(2, name="head")])
+
+
+def norms():
+    norm = layers.GroupNormalization(4)
+    return chain(layers.LayerNormalization(), layers.RMSNormalization(), norm)
+
+
+def masked_norms():
+    return keras.Sequential(
+        [
+            keras.Input((10, 4)),
+            layers.Masking(),
+            lstm(8, name="r"),
+            layers.LayerNormalization(),
+            lstm(6, name="s"),
+            layers.LayerNormalization(),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(2, name="head"),
+        ]
+    )
+
+
+def unit_keys():
+    """Keys and queries of unit length, by division."""
+    inputs = keras.Input((10, 4))
+    q, k, v = (layers.Dense(8, name=name)(inputs) for name in "qkv")
+    q = q / (ops.norm(q, axis=-1, keepdims=True) + 1e-6)
+    k = k / ops.sqrt(ops.sum(ops.square(k), axis=-1, keepdims=True) + 1e-6)
+    y = ops.softmax(ops.matmul(q, ops.transpose(k, (0, 2, 1)))) @ v
+    y = layers.GlobalAveragePooling1D()(y)
+    return keras.Model(inputs, layers.Dense(2, name="head")(y))
+
+
 def glove():
     table = keras.initializers.Constant(np.ones((20, 8)))
     return keras.Sequential(
@@ -165,6 +204,9 @@ MODELS = {
         {"words": 8, "both/forward_r/lstm_cell": 6, "last/forward_s/gru_cell": 4},
     ),
     "masked_features": (masked_features, {"r/lstm_cell": 8, "s/gru_cell": 4}),
+    "norms": (norms, {"c0": 8, "c1": 8, "c2": 8}),
+    "masked_norms": (masked_norms, {"r/lstm_cell": 8, "s/lstm_cell": 6}),
+    "unit_keys": (unit_keys, {"k": 8, "v": 8}),
     "pooled_words": (
         lambda: words(layers.GlobalAveragePooling1D()), {"words": 8}
     ),
@@ -305,6 +347,26 @@ class Plain(Noisy):
 
     def call(self, x, training=False):
         return self.b(self.norm(self.a(x), training=training))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Clipped(Noisy):
+    """One whose weights are clipped in training."""
+
+    def call(self, x, training=None):
+        if training:
+            self.a.kernel.assign(ops.clip(self.a.kernel, -0.1, 0.1))
+        return self.b(self.a(x))
+
+
+def test_looking_at_a_block_changes_none_of_its_weights():
+    model = made(with_block(Clipped))
+    before = model.get_weights()
+    groups = tf_admm.channel_groups(model, verbose=0)
+    tf_admm.shrink(model, verbose=0)
+    for a, b in zip(before, model.get_weights()):
+        np.testing.assert_array_equal(a, b)
+    assert "block/a" not in {group.name for group in groups.prunable}
 
 
 def with_block(block):

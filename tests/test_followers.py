@@ -144,6 +144,24 @@ class Random(Scale):
         return x * self.gamma + noise
 
 
+@register
+class Limited(Scale):
+    """Other channels count where numbers are large."""
+
+    def call(self, x):
+        length = ops.sqrt(ops.mean(ops.square(x), -1, keepdims=True))
+        return x * self.gamma * ops.minimum(1.0, 6 / (length + 1e-6))
+
+
+@register
+class InTraining(Scale):
+    """Other channels count in training."""
+
+    def call(self, x, training=False):
+        length = ops.sqrt(ops.mean(ops.square(x), -1, keepdims=True) + 1e-3)
+        return x * self.gamma / length if training else x * self.gamma
+
+
 FOLLOW = {
     "scale": Scale,
     "class_token": ClassToken,
@@ -153,7 +171,14 @@ FOLLOW = {
     "warm": Warm,
     "wide": lambda: Wide(8),
 }
-STAY = {"norm_over_channels": RootMean, "gate": Gate, "mixing": Mixing, "draws": Random}
+STAY = {
+    "limited": Limited,
+    "in_training": InTraining,
+    "norm_over_channels": RootMean,
+    "gate": Gate,
+    "mixing": Mixing,
+    "draws": Random,
+}
 
 
 def model_with(layer):

@@ -296,6 +296,8 @@ MASKED = {
     "causal": lambda x: L.MultiHeadAttention(2, 4)(x, x, use_causal_mask=True),
     "added": masked(lambda scores: scores + (1 - SEEN) * -1e9),
     "subtracted": masked(lambda scores: scores - (1 - SEEN) * 1e6),
+    "few": masked(lambda scores: scores - (1 - SEEN) * 1e3),
+    "half": masked(lambda scores: ops.where(SEEN > 0, scores, -1e4)),
     "chosen": masked(lambda scores: ops.where(SEEN > 0, scores, -1e9)),
 }
 

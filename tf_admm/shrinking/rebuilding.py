@@ -5,6 +5,7 @@ import numpy as np
 
 from tf_admm.shrinking import initializers
 from tf_admm.structure.copying import copy_state
+from tf_admm.structure.masking import attach_mask
 from tf_admm.structure.masking import mask_of
 
 
@@ -86,6 +87,7 @@ class _Builder:
         else:
             result = self._graph.apply(call, layer, args, kwargs)
             self._name_others(layer, (args, kwargs), result)
+            _pass_masks(call, (args, kwargs), result)
         self._pair(call.result, result)
 
     def _is_other(self, layer):
@@ -118,6 +120,7 @@ class _Builder:
         if len(made) == 1:
             made[0].name = layer.name
             return
+        self.is_chain = False
         for other in made:
             if other is not layer:
                 other.name = self._free(f"{layer.name}_{other.name}")
@@ -174,6 +177,15 @@ class _Builder:
         """Give the layers that changed their weights, now that they are built."""
         for layer, weights in self._weights:
             layer.set_weights(weights)
+
+
+def _pass_masks(call, given, result):
+    """A mask goes on where a layer passes it on, and what is beside it does not."""
+    masks = [mask_of(x) for x in keras.tree.flatten(given) if _is_symbolic(x)]
+    masks = [mask for mask in masks if mask is not None]
+    for old, new in zip(call.outputs, keras.tree.flatten(result)):
+        if masks and mask_of(old) is not None and mask_of(new) is None:
+            attach_mask(new, masks[0])
 
 
 def _in_their_precision(given):

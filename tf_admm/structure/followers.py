@@ -19,6 +19,7 @@ from tf_admm.structure.kinds import Link
 from tf_admm.structure.kinds import channels
 from tf_admm.structure.kinds import value
 from tf_admm.structure.precision import trial
+from tf_admm.structure.replaying import Scope
 
 
 class Follower(Kind):
@@ -67,7 +68,8 @@ def follower_or(kind):
     alone = isinstance(layer, keras.Layer) and len(list(kernels.walk(layer))) == 1
     if not alone or not layer.weights or not _is_one_to_one(call):
         return kind
-    given = keras.tree.map_structure(sized, (call.args, call.kwargs))
+    others = {key: x for key, x in call.kwargs.items() if key != "training"}
+    given = keras.tree.map_structure(sized, (call.args, others))
     recipe = recipes.recipe_of(layer, *given)
     trains = tuple(bool(w.trainable) for w in layer.weights)
     if recipe is None:
@@ -116,23 +118,27 @@ def _found(recipe, key, count, trains):
     x = rng.normal(size=x.shape).astype("float32")
     whole = _called(recipe, key, x)
     weights = [rng.uniform(0.5, 1.5, w.shape) for w in whole.weights]
-    axes = None
-    for size in (count - 1, (count + 1) // 2):
+    for size, scale in ((count - 1, 1), ((count + 1) // 2, 100), (count - 1, 0.01)):
         kept = np.isin(np.arange(count), rng.permutation(count)[:size])
         small = _called(recipe, key, x[..., kept])
         axes = _differing(whole.weights, small.weights, count, size)
-        whole.set_weights(weights)
-        small.set_weights(_cut(weights, axes, kept))
-        y = _outputs(whole, recipe, x)
-        if not np.allclose(_outputs(small, recipe, x[..., kept]), y[..., kept], 1e-4):
-            return None
+        for training in (False, True):
+            whole.set_weights(weights)
+            small.set_weights(_cut(weights, axes, kept))
+            y = _outputs(whole, recipe, scale * x, training)[..., kept]
+            z = _outputs(small, recipe, scale * x[..., kept], training)
+            moved = _cut(whole.get_weights(), axes, kept)
+            states = small.get_weights()
+            pairs = [(y, z), *zip(moved, states)]
+            if not all(np.allclose(a, b, 1e-4, 1e-4 * scale) for a, b in pairs):
+                return None
     of_zeros = [
         _zeroed(w, axes.get(place), kept) if trains[place] else w
         for place, w in enumerate(weights)
     ]
     whole.set_weights(of_zeros)
     dead = _outputs(whole, recipe, np.where(kept, x, 0))[..., ~kept]
-    return None if dead.any() or y.shape[-1] != count else tuple(axes.items())
+    return None if dead.any() else tuple(axes.items())
 
 
 def _called(recipe, key, x):
@@ -142,13 +148,15 @@ def _called(recipe, key, x):
     return layer
 
 
-def _outputs(layer, recipe, x):
+def _outputs(layer, recipe, x, training=False):
+    """What it returns; in training, as if a layer around it were told so."""
     args, kwargs = keras.tree.map_structure(
         lambda t: x.astype("float32") if _is_tensor(t) else t,
         (recipe.args, recipe.kwargs),
     )
     with trial():
-        return keras.ops.convert_to_numpy(layer(*args, **kwargs))
+        y = Scope(lambda: layer(*args, **kwargs))(training=training)
+    return keras.ops.convert_to_numpy(y)
 
 
 def _differing(weights, others, count, size):

@@ -4,6 +4,9 @@ Laid out flat, a layer of one's own is what it calls. What its code does in trai
 alone, or never in training, would be lost.
 """
 
+import contextlib
+from unittest import mock
+
 import keras
 import numpy as np
 
@@ -30,11 +33,11 @@ class Replay:
     def run(self, args, kwargs):
         """Call the layer; raises where anything differs."""
         given = _without_training(kwargs)
-        around, scope = _Scope(), _Scope()
+        around, scope = Scope(), Scope(lambda: self._layer(*args, **given))
         around()
-        scope.run = lambda: self._layer(*args, **given)
         try:
-            scope(training=True)
+            with _nothing_assigned():
+                scope(training=True)
         finally:
             # Keras tells whatever is called next what was told last.
             around(training=around.training)
@@ -74,21 +77,36 @@ class Replay:
         return call.result
 
 
-class _Scope(keras.layers.Layer):
+@contextlib.contextmanager
+def _nothing_assigned():
+    """A scope in which an assignment raises: it would be one more of each trial."""
+
+    def assign(variable, *args, **kwargs):
+        raise ValueError(f"Expected no assignment in training. Received: {variable}")
+
+    with mock.patch.object(keras.Variable, "assign", assign):
+        yield
+
+
+class Scope(keras.layers.Layer):
     """In which layers are called as it is: in training, or not.
 
+    Args:
+        run: function that calls them.
+
     Attributes:
-        run: function that calls them, or `None`.
         training: what it was told, by its own call or by one around it.
     """
 
-    run = None
     training = None
+
+    def __init__(self, run=lambda: None):
+        super().__init__()
+        self.run = run
 
     def call(self, training=None):
         self.training = training
-        if self.run is not None:
-            self.run()
+        return self.run()
 
 
 def _without_training(kwargs):

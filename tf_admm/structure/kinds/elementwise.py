@@ -116,6 +116,16 @@ class Product(Elementwise):
         return found
 
 
+class Quotient(Elementwise):
+    """Division: nothing is known of what divides, but zero stays zero."""
+
+    def constants(self, known):
+        numerator, found = self._flat()[0], super().constants(known)
+        if not isinstance(numerator, keras.KerasTensor):
+            return found
+        return [(y, np.where(known(numerator) == 0, 0.0, c)) for y, c in found]
+
+
 class Scaled(Elementwise):
     """Rescaling by numbers."""
 

@@ -99,7 +99,7 @@ OPERATIONS = {
     **dict.fromkeys(
         (
             "Abs", "Absolute", "Add", "Arctan", "Cast", "Ceil", "Celu", "Clip", "Cos",
-            "Cosh", "Divide", "DivideNoNan", "Elu", "Equal", "Erf", "Exp", "Expm1",
+            "Cosh", "Elu", "Equal", "Erf", "Exp", "Expm1",
             "Floor", "FloorDivide", "Gelu", "Greater", "GreaterEqual", "HardShrink",
             "HardSigmoid", "HardSilu", "HardSwish", "HardTanh", "LeakyRelu", "Less",
             "LessEqual", "Log", "Log10", "Log1p", "Log2", "LogSigmoid", "Logaddexp",
@@ -108,11 +108,12 @@ OPERATIONS = {
             "Reciprocal", "Relu", "Relu6", "Round", "Rsqrt", "Selu", "Sigmoid", "Sign",
             "Silu", "Sin", "Sinh", "SoftShrink", "Softplus", "Softsign", "Sqrt",
             "Square", "Squareplus", "StopGradient", "Subtract", "Swish", "Tan", "Tanh",
-            "TanhShrink", "Threshold", "TrueDivide", "Trunc", "Where", "ZerosLike",
+            "TanhShrink", "Threshold", "Trunc", "Where", "ZerosLike",
         ),
         elementwise.Elementwise,
     ),
     "Multiply": elementwise.Product,
+    **dict.fromkeys(("Divide", "DivideNoNan", "TrueDivide"), elementwise.Quotient),
     **dict.fromkeys(("Average", "Mean", "Max", "Min"), contractions.Mean),
     **dict.fromkeys(("Norm", "Sum"), contractions.Sum),
     "Prod": positions.Sums,

@@ -8,8 +8,9 @@ import copy
 
 import numpy as np
 
-#: What the scale of an int8 tensor is above, if it holds such a number.
-FAR = 100.0
+#: What the scale of an int8 tensor is above, if it holds such a number. Scores that are
+#: more than 255 apart are all or nothing to a softmax.
+FAR = 1.0
 #: What may be between the products of queries and keys, and the softmax.
 BETWEEN = ("ADD", "BATCH_MATMUL", "DIV", "MUL", "RESHAPE", "SELECT", "SELECT_V2", "SUB")
 
