@@ -5,7 +5,6 @@ alone, or never in training, would be lost.
 """
 
 import contextlib
-from unittest import mock
 
 import keras
 import numpy as np
@@ -81,11 +80,14 @@ class Replay:
 def _nothing_assigned():
     """A scope in which an assignment raises: it would be one more of each trial."""
 
-    def assign(variable, *args, **kwargs):
+    def refuse(variable, *args, **kwargs):
         raise ValueError(f"Expected no assignment in training. Received: {variable}")
 
-    with mock.patch.object(keras.Variable, "assign", assign):
+    assign, keras.Variable.assign = keras.Variable.assign, refuse
+    try:
         yield
+    finally:
+        keras.Variable.assign = assign
 
 
 class Scope(keras.layers.Layer):
