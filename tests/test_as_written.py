@@ -369,6 +369,31 @@ def test_looking_at_a_block_changes_none_of_its_weights():
     assert "block/a" not in {group.name for group in groups.prunable}
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class Jittered(layers.Layer):
+    """Without weights, and noisy in training."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seed_generator = keras.random.SeedGenerator(1)
+
+    def call(self, x, training=None):
+        y = ops.relu(x) * 2.0
+        if training:
+            y = y + keras.random.normal(ops.shape(y), seed=self.seed_generator)
+        return y
+
+
+def test_a_layer_without_weights_stays_what_it_is():
+    model = made(with_block(Jittered))
+    halve(tf_admm.channel_groups(model, verbose=0))
+    small, report = tf_admm.shrink(model, verbose=0)
+    assert report.units["c/kernel"] == (4, 8)
+    x = inputs_of(model)
+    noise = np.array(small(x, training=True)) - np.array(small(x))
+    assert np.abs(noise).max() > 0.1
+
+
 def with_block(block):
     def build():
         inputs = keras.Input((8,))

@@ -111,12 +111,6 @@ class Graph:
             or self._config(kind) != self._config(kind, kinds.channels)
         )
 
-    def reapplies(self, call):
-        """Whether more than the layer may have to be called, on fewer channels."""
-        kind = next(k for k in self._kinds[id(call.layer)] if k.call is call)
-        own = type(kind).apply is not kinds.Kind.apply
-        return own and not all(self.kept(x).all() for x in call.inputs)
-
     def _config(self, kind, size=None):
         if type(kind).config is kinds.Kind.config:
             return None

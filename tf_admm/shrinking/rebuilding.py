@@ -68,8 +68,7 @@ class _Builder:
     def add(self, call, above):
         """Make a call again; if something changes in it, what it calls itself."""
         altered = any(self._graph.alters(leaf) for leaf in call.leaves())
-        again = any(self._graph.reapplies(leaf) for leaf in call.leaves())
-        if call.inside and (altered or again):
+        if call.inside and altered:
             for inner in call.inside:
                 self.add(inner, (*above, call.layer.name))
             return

@@ -187,7 +187,7 @@ class Kind:
         return sliced
 
     def alters(self, kept):
-        """Whether a constant that it is called on has to be cut."""
+        """Whether more changes than its config: what it is called on, or beside it."""
         return False
 
     def apply(self, layer, args, kwargs, kept):

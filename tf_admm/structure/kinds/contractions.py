@@ -32,6 +32,9 @@ class OverChannels(Kind):
         shape = channels(self.x), channels(self.y)
         return [(self.x, self.y, np.ones(shape, bool))]
 
+    def alters(self, kept):
+        return not kept(self.x).all()
+
     def apply(self, layer, args, kwargs, kept):
         return layer(padded(args[0], kept(self.x)), **kwargs)
 
@@ -176,6 +179,9 @@ class Scored(Weighted):
     def ties(self):
         # Keras takes all of them to be of one size.
         return [*super().ties(), self.same(self._sources()[0], self.y)]
+
+    def alters(self, kept):
+        return not kept(self._sources()[0]).all()
 
     def apply(self, layer, args, kwargs, kept):
         given = self._given(args, kwargs)
