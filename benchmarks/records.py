@@ -105,13 +105,14 @@ CASES = {
         for suffix, augmented in (("", {}), ("_shift", SHIFT))
     },
     **{
-        f"lenet5_{name}x_130_shift": (
+        f"lenet5_{name}x_130_shift{suffix}": (
             "lenet5_dense",
             "lenet5_short",
-            {"ratio": ratio, **SHIFT, **LONG},
+            {"ratio": ratio, **SHIFT, **LONG, **options},
             None,
         )
         for name, ratio in (("71", 71.157), ("169", 168.82), ("350", 350))
+        for suffix, options in (("", {}), ("_taught", TAUGHT))
     },
     "lenet5_350x_300_shift": (
         "lenet5_dense",

@@ -41,6 +41,49 @@ def masked_features():
     )
 
 
+def joined_words():
+    """Two tables, one after the other in time, beside numbers that have no mask."""
+    table = layers.Embedding(20, 8, mask_zero=True, name="words")
+    inputs = [keras.Input((10,)), keras.Input((10,)), keras.Input((20, 4))]
+    x = layers.Concatenate(axis=1)([table(inputs[0]), table(inputs[1])])
+    x = layers.Concatenate()([x, layers.Dense(6, name="d")(inputs[2])])
+    x = layers.LSTM(4, name="r")(x)
+    return keras.Model(inputs, layers.Dense(2, name="head")(x))
+
+
+def masked_gates():
+    inputs = keras.Input((10, 4))
+    x = layers.Dense(8, "relu", name="d")(layers.Masking()(inputs))
+    gate = layers.Dense(8, "sigmoid", name="g")(x)
+    x = layers.Concatenate()([layers.Multiply()([x, gate]), x])
+    x = layers.GlobalAveragePooling1D()(x)
+    return keras.Model(inputs, layers.Dense(2, name="head")(x))
+
+
+def read_both_ways():
+    """An encoder that reads both ways, and a decoder that begins with its states."""
+    table = layers.Embedding(20, 8, mask_zero=True, name="words")
+    inputs = [keras.Input((10,)), keras.Input((6,), dtype="int32")]
+    encoder = layers.Bidirectional(lstm(4, return_state=True, name="r"), name="e")
+    x, *states = encoder(table(inputs[0]))
+    states = [layers.Concatenate()([states[i], states[i + 2]]) for i in (0, 1)]
+    decoder = lstm(8, name="decoder")
+    y = decoder(layers.Embedding(20, 6, name="others")(inputs[1]), initial_state=states)
+    y = layers.Concatenate()([y, layers.Attention()([y, x])])
+    return keras.Model(inputs, layers.Dense(5, name="head")(y))
+
+
+def ways_apart():
+    """Both ways, not merged, and both ways again from the states of these."""
+    inputs = keras.Input((10, 4))
+    first = layers.GRU(6, return_sequences=True, return_state=True, name="r")
+    a, b, *states = layers.Bidirectional(first, merge_mode=None, name="e")(inputs)
+    x = layers.Concatenate()([a, layers.Dense(4, name="d")(b)])
+    last = layers.Bidirectional(layers.GRU(6, name="s"), merge_mode="sum", name="f")
+    x = last(x, initial_state=states)
+    return keras.Model(inputs, layers.Dense(2, name="head")(x))
+
+
 def chain(*norms):
     """Layers one behind the other, in a `Sequential`."""
     found = [keras.Input((4, 4, 5))]
@@ -206,6 +249,12 @@ MODELS = {
     "masked_features": (masked_features, {"r/lstm_cell": 8, "s/gru_cell": 4}),
     "norms": (norms, {"c0": 8, "c1": 8, "c2": 8}),
     "masked_norms": (masked_norms, {"r/lstm_cell": 8, "s/lstm_cell": 6}),
+    "joined_words": (joined_words, {"words": 8, "d": 6, "r/lstm_cell": 4}),
+    "masked_gates": (masked_gates, {"d": 8}),
+    "read_both_ways": (
+        read_both_ways, {"words": 8, "e/forward_r/lstm_cell": 4, "others": 6}
+    ),
+    "ways_apart": (ways_apart, {"e/forward_r/gru_cell": 6, "d": 4}),
     "unit_keys": (unit_keys, {"k": 8, "v": 8}),
     "pooled_words": (
         lambda: words(layers.GlobalAveragePooling1D()), {"words": 8}

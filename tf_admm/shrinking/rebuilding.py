@@ -77,6 +77,7 @@ class _Builder:
             return
         layer = self._layer(call, altered, above)
         args, kwargs = keras.tree.map_structure(self.new, (call.args, call.kwargs))
+        kwargs |= self._found(call)
         if above:
             args, kwargs = _in_their_precision((args, kwargs))
         if layer is call.layer and self._is_other(layer):
@@ -88,6 +89,11 @@ class _Builder:
             self._name_others(layer, (args, kwargs), result)
             _pass_masks(call, (args, kwargs), result)
         self._pair(call.result, result)
+
+    def _found(self, call):
+        """The masks that Keras found, which a graph that lacks them would lose."""
+        masks = {key: mask_of(self.new(x)) for key, x in call.found.items()}
+        return {key: mask for key, mask in masks.items() if mask is not None}
 
     def _is_other(self, layer):
         """Whether a layer that can't be made again has the name of another."""

@@ -21,6 +21,8 @@ class Call:
         inside: the calls that it made itself, if it was opened.
         within: the `Trace` of what it calls on tensors of made-up sizes, if it was
             not, or only into layers that can't be made again.
+        found: masks that Keras found itself, which are not in `kwargs`: dict from
+            names of arguments to the tensors that they ride on.
     """
 
     layer: Any
@@ -29,6 +31,7 @@ class Call:
     result: Any
     inside: tuple = ()
     within: Any = None
+    found: dict = dataclasses.field(default_factory=dict)
 
     @property
     def given(self):

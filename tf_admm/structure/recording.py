@@ -1,6 +1,7 @@
 """Notes which layers are called on which symbolic tensors."""
 
 import contextlib
+import dataclasses
 
 import keras
 import numpy as np
@@ -12,7 +13,7 @@ from tf_admm.structure.calls import Trace
 from tf_admm.structure.calls import needed
 from tf_admm.structure.calls import sized
 from tf_admm.structure.calls import tensors
-from tf_admm.structure.masking import mask_of
+from tf_admm.structure.masking import Masks
 from tf_admm.structure.replaying import Replay
 
 
@@ -25,6 +26,7 @@ class Recorder:
 
     def __init__(self):
         self.calls = []
+        self._masks = Masks()
         self._nodes = {}
         self._depth = 0
         self._is_made_up = False
@@ -50,7 +52,8 @@ class Recorder:
 
     def _call(self, layer, /, *args, **kwargs):
         self._note_nodes(layer)
-        said = _said(args, kwargs)
+        found = self._masks.found(args, kwargs)
+        said = {key: value for key, value in kwargs.items() if key not in found}
         if type(layer).__name__ == "ConvertToTensor":
             # What Keras does to the inputs of models; they are tensors already.
             return args[0]
@@ -59,23 +62,29 @@ class Recorder:
         if _opens(layer):
             outer, self.calls = self.calls, []
             try:
-                result = self.opened(layer, args, kwargs)
-                self._check(layer, result)
-                self._check_training(layer, args, kwargs, result)
-                result = self._told_apart(result, tensors((args, kwargs)))
-                inside = tuple(self.calls) if _tells(layer, self.calls) else ()
-                whole = self._is_made_up or all(map(_can_be_made, inside))
-                within = None if whole else self._within(layer, args, said)
-                outer.append(Call(layer, args, said, result, inside, within))
-                return result
+                call = self._looked_into(layer, args, kwargs, said)
+                if call.inside:
+                    outer.append(dataclasses.replace(call, found=found))
+                    return call.result
             except Exception:  # noqa: BLE001, whatever its own code raises on no data
                 pass
             finally:
                 self.calls = outer
-        result = self._of_shapes(layer, args, kwargs)
+        result = self._masks.noted(layer, args, self._of_shapes(layer, args, kwargs))
         within = self._within(layer, args, said)
-        self.calls.append(Call(layer, args, said, result, within=within))
+        self.calls.append(Call(layer, args, said, result, (), within, found))
         return result
+
+    def _looked_into(self, layer, args, kwargs, said):
+        """The call of a layer that is opened, with what it calls if that says more."""
+        result = self.opened(layer, args, kwargs)
+        self._check(layer, result)
+        self._check_training(layer, args, kwargs, result)
+        result = self._told_apart(result, tensors((args, kwargs)))
+        inside = tuple(self.calls) if _tells(layer, self.calls) else ()
+        whole = self._is_made_up or all(map(_can_be_made, inside))
+        within = None if whole else self._within(layer, args, said)
+        return Call(layer, args, said, result, inside, within)
 
     def _check(self, layer, result):
         """Raise if what a layer called can't be called again, outside of it."""
@@ -242,13 +251,3 @@ def _symbolic(x):
 
 def _is_symbolic(x):
     return isinstance(x, keras.KerasTensor)
-
-
-def _said(args, kwargs):
-    """The arguments without what Keras finds itself: masks that it has attached."""
-    made = {id(mask_of(x)) for x in tensors((args, kwargs))}
-    return {
-        key: value
-        for key, value in kwargs.items()
-        if not (_is_symbolic(value) and id(value) in made)
-    }

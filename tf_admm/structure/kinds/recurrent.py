@@ -116,30 +116,29 @@ class OfCell(Recurrent):
 class Both(Kind):
     """Bidirectional: two recurrent layers, which Keras wants of the same size.
 
-    So unit u of one goes with unit u of the other.
+    So unit u of one goes with unit u of the other. States are given, and returned,
+    those of the first layer before those of the second.
     """
 
     opaque = False
 
     def __init__(self, call):
         super().__init__(call)
+        layers = (self.layer.forward_layer, self.layer.backward_layer)
+        self._merged = 0 if self.layer.merge_mode is None else 1
+        own = [self.y, *call.outputs[1:2]]
+        if self._merged:
+            shapes = [(*self.y.shape[:-1], layer.units) for layer in layers]
+            own = map(keras.KerasTensor, shapes)
+        given = _halves(call.inputs[1:])
+        states = _halves(call.outputs[2 - self._merged :])
         self.ways = [
-            Recurrent(
-                dataclasses.replace(
-                    call,
-                    layer=layer,
-                    result=keras.KerasTensor((*self.y.shape[:-1], layer.units)),
-                )
-            )
-            for layer in (self.layer.forward_layer, self.layer.backward_layer)
+            Recurrent(_way(call, *parts)) for parts in zip(layers, own, given, states)
         ]
 
     def why_opaque(self):
-        if self.call.inputs != [self.x] or self.layer.return_state:
-            return super().why_opaque()
         reasons = [way.why_opaque() for way in self.ways if way.why_opaque()]
-        merged = len(self.call.outputs) == 1
-        return None if merged and not reasons else super().why_opaque()
+        return super().why_opaque() if reasons else None
 
     def inner(self):
         return [way.y for way in self.ways]
@@ -153,15 +152,20 @@ class Both(Kind):
         return (0, channels(self.ways[0].y)) if joined else (0, 0)
 
     def ties(self):
+        within = [tie for way in self.ways for tie in way.ties()]
         units = [np.arange(channels(way.y)) for way in self.ways]
-        return [self.same(*self.inner())] + [
+        return [self.same(*self.inner()), *within] + [
             Tie(way.y, every, self.y, start + every)
             for way, every, start in zip(self.ways, units, self._starts())
+            if self._merged
         ]
 
     def constants(self, known):
-        found = [pair for way in self.ways for pair in way.constants(known)]
-        first, second = (values for _, values in found)
+        ways = [way.constants(known) for way in self.ways]
+        found = [pair for way in ways for pair in way]
+        if not self._merged:
+            return found
+        first, second = (way[0][1] for way in ways)
         if self.layer.merge_mode == "concat":
             return [*found, (self.y, np.concatenate([first, second]))]
         return [*found, (self.y, np.where(first == second, first, np.nan))]
@@ -176,3 +180,18 @@ class Both(Kind):
             for way in self.ways
         ]
         return config | {"layer": layers[0], "backward_layer": layers[1]}
+
+
+def _halves(states):
+    """Those of the first layer, and those of the second."""
+    half = len(states) // 2
+    return states[:half], states[half:]
+
+
+def _way(call, layer, y, given, states):
+    """What one of two layers is called on, and returns."""
+    kwargs = call.kwargs | {"initial_state": given}
+    x, result = call.inputs[:1], [y, *states]
+    return dataclasses.replace(
+        call, layer=layer, args=tuple(x), kwargs=kwargs, result=result
+    )
