@@ -84,6 +84,16 @@ def ways_apart():
     return keras.Model(inputs, layers.Dense(2, name="head")(x))
 
 
+def heads_that_share():
+    """Two query heads to one of keys and values, which are another's, and a gate."""
+    inputs = keras.Input((10, 4))
+    x, y = (layers.Dense(8, name=name)(inputs) for name in "de")
+    z = layers.GroupQueryAttention(4, 8, 4, use_gate=True, name="a")(x, y)
+    z = layers.LayerNormalization()(layers.Add()([x, z]))
+    z = layers.MultiHeadAttention(2, 3, use_gate=True, name="m")(z, y)
+    return keras.Model(inputs, layers.Dense(2, name="head")(z))
+
+
 def chain(*norms):
     """Layers one behind the other, in a `Sequential`."""
     found = [keras.Input((4, 4, 5))]
@@ -255,6 +265,10 @@ MODELS = {
         read_both_ways, {"words": 8, "e/forward_r/lstm_cell": 4, "others": 6}
     ),
     "ways_apart": (ways_apart, {"e/forward_r/gru_cell": 6, "d": 4}),
+    "heads_that_share": (
+        heads_that_share,
+        {"e": 8, "a/query": 4, "m/query": 2, "m/attention_output": 8},
+    ),
     "unit_keys": (unit_keys, {"k": 8, "v": 8}),
     "pooled_words": (
         lambda: words(layers.GlobalAveragePooling1D()), {"words": 8}

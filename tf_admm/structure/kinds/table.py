@@ -42,6 +42,7 @@ KINDS = {
     "keras_hub>TransformerDecoder": decoder.Decoder,
     "keras_hub>ViTPatchingAndEmbedding": hub.Patches,
     L.MultiHeadAttention: attention.Heads,
+    L.GroupQueryAttention: attention.SharedHeads,
     "keras_hub>CachedMultiHeadAttention": decoder.Cached,
     **dict.fromkeys((L.SimpleRNN, L.LSTM, L.GRU), recurrent.Recurrent),
     **dict.fromkeys(recurrent.CELLS, recurrent.Cell),
