@@ -42,7 +42,7 @@ PRIVATE = {
     "_compile_config": "compression/training.py",
     "_initial_epoch": "admm/model.py",
     "_inbound_nodes": "structure/recording.py",
-    "_layers": "structure/kernels.py",
+    "_layers": "structure/walking.py",
     "_outbound_nodes": "structure/recording.py",
     "_value": "admm/trainers/jax.py",
 }

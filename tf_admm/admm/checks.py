@@ -7,7 +7,7 @@ import keras
 
 from tf_admm import arguments
 from tf_admm import schedules
-from tf_admm.structure import kernels
+from tf_admm.structure import walking
 from tf_admm.structure.checks import check_built
 
 #: What a model of its own kind may override, and a wrapper would ignore.
@@ -87,7 +87,7 @@ def check_model(model):
 
 def check_registered(model):
     """Raise if `model` holds a class without which it could not be loaded."""
-    classes = {type(layer) for layer, _ in kernels.walk(model)}
+    classes = {type(layer) for layer, _ in walking.walk(model)}
     unknown = sorted(cls.__name__ for cls in classes if not _is_registered(cls))
     if unknown:
         raise ValueError(

@@ -11,7 +11,7 @@ from tf_admm.admm.model import ADMMModel
 from tf_admm.compression import rates
 from tf_admm.compression.best import Best
 from tf_admm.schedules import Cubic
-from tf_admm.structure import kernels
+from tf_admm.structure import walking
 
 #: The last file of a backup by `BackupAndRestore`.
 LAST_WRITTEN = "training_metadata.json"
@@ -138,7 +138,7 @@ def _drop_less(model, excess):
 
     Reference: Han et al., 2015, arXiv:1506.02626, section 3.2.
     """
-    for layer, _ in kernels.walk(model):
+    for layer, _ in walking.walk(model):
         if isinstance(layer, keras.layers.Dropout):
             layer.rate *= excess**-0.5
 

@@ -5,7 +5,7 @@ import zipfile
 
 import keras
 
-from tf_admm.structure import kernels
+from tf_admm.structure import walking
 
 #: Packages whose layers Keras finds by itself.
 KNOWN = ("keras", "keras_hub", "tf_admm")
@@ -31,7 +31,7 @@ def saved(model, path):
 
 def _customs(model, config):
     """Classes and functions of a model that are not Keras' own."""
-    classes = {type(layer) for layer, _ in kernels.walk(model)}
+    classes = {type(layer) for layer, _ in walking.walk(model)}
     yield from (c for c in classes if c.__module__.split(".")[0] not in KNOWN)
     for name, custom in keras.saving.get_custom_objects().items():
         if json.dumps(name) in config and hasattr(custom, "__qualname__"):

@@ -5,7 +5,7 @@ import warnings
 
 import keras
 
-from tf_admm.structure import kernels
+from tf_admm.structure import walking
 from tf_admm.structure.seeds import seeds
 
 
@@ -37,7 +37,7 @@ def copy_state(old: keras.Layer, new: keras.Layer) -> None:
         new.build_from_config(old.get_build_config())
     for a, b in zip(seeds(old), seeds(new), strict=True):
         b.assign(a)
-    pairs = list(zip(kernels.walk(old), kernels.walk(new), strict=True))
+    pairs = list(zip(walking.walk(old), walking.walk(new), strict=True))
     for (a, _), (b, _) in pairs:
         store = {}
         a.save_own_variables(store)
@@ -60,5 +60,5 @@ def classes(model):
 
     Not those of Keras, where a layer and an operation share a name, such as `Add`.
     """
-    found = {type(layer) for layer, _ in kernels.walk(model)}
+    found = {type(layer) for layer, _ in walking.walk(model)}
     return {c.__name__: c for c in found if c.__module__.split(".")[0] != "keras"}

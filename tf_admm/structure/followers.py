@@ -9,8 +9,8 @@ import functools
 import keras
 import numpy as np
 
-from tf_admm.structure import kernels
 from tf_admm.structure import recipes
+from tf_admm.structure import walking
 from tf_admm.structure.calls import sized
 from tf_admm.structure.kinds import MAKES
 from tf_admm.structure.kinds import RIDES
@@ -65,7 +65,7 @@ class Follower(Kind):
 def follower_or(kind):
     """A `Follower`, if trials say that the layer is one; or the kind itself."""
     call, layer = kind.call, kind.layer
-    alone = isinstance(layer, keras.Layer) and len(list(kernels.walk(layer))) == 1
+    alone = isinstance(layer, keras.Layer) and len(list(walking.walk(layer))) == 1
     if not alone or not layer.weights or not _is_one_to_one(call):
         return kind
     others = {key: x for key, x in call.kwargs.items() if key != "training"}

@@ -12,6 +12,7 @@ from tf_admm.printing import shown
 from tf_admm.structure import kernels
 from tf_admm.structure import kinds
 from tf_admm.structure import uses
+from tf_admm.structure import walking
 from tf_admm.structure.channels import Channels
 from tf_admm.structure.checks import check_built
 from tf_admm.structure.precision import float32_compute
@@ -199,7 +200,7 @@ def _unknown(model, channels, known, counts):
     whys = {}
     for call, kind in channels.kinds:
         if kind.opaque and isinstance(call.layer, keras.Layer):
-            for layer, _ in kernels.walk(call.layer):
+            for layer, _ in walking.walk(call.layer):
                 whys.setdefault(id(layer), channels.why_unknown(kind))
     for kernel in kernels.find(model):
         if id(kernel.variable) not in known and id(kernel.layer) in whys:
@@ -273,8 +274,8 @@ def _named(groups):
 def weight_paths(model):
     """The first structural path of each weight of a model, by its id."""
     paths = {}
-    for layer, path in kernels.walk(model):
-        for variable in kernels.own_variables(layer):
+    for layer, path in walking.walk(model):
+        for variable in walking.own_variables(layer):
             paths.setdefault(id(variable), "/".join((*path, variable.name)))
     return paths
 

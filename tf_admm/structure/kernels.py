@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from tf_admm.structure import kinds
+from tf_admm.structure import walking
 
 #: Names under which Keras layers keep kernels. What has another name is pruned
 #: only when it is asked for by that name.
@@ -69,7 +70,7 @@ class Kernel:
         """How much of a path of this depth names the kernel at the least."""
         if not self.by_name_only:
             return 1
-        beside = any(v.name in PRUNABLE for v in own_variables(self.layer))
+        beside = any(v.name in PRUNABLE for v in walking.own_variables(self.layer))
         return depth if beside or depth == 1 else depth - 1
 
     def canonical(self, x):
@@ -120,8 +121,8 @@ def by_place(model):
 def everything(model):
     """What `by_place` has, in the order of the layers."""
     found = {}
-    for layer, path in walk(model):
-        for variable in own_variables(layer):
+    for layer, path in walking.walk(model):
+        for variable in walking.own_variables(layer):
             # A layer of one's own may call a vector so.
             if len(variable.shape) > 1 and _can_be_pruned(variable):
                 kernel = found.setdefault(id(variable), Kernel(variable, layer))
@@ -132,25 +133,3 @@ def everything(model):
 def _can_be_pruned(variable):
     floats = keras.backend.is_float_dtype(variable.dtype)
     return variable.name in COUNTED_FIRST or (floats and variable.name not in NEVER)
-
-
-def walk(layer, path=(), above=()):
-    """Yield `(layer, path)` for a layer and all that it holds, in order."""
-    yield layer, path
-    above = (*above, id(layer))
-    for child in _children(layer):
-        # A layer may refer back to one that holds it.
-        if id(child) not in above:
-            yield from walk(child, (*path, child.name), above)
-
-
-def _children(layer):
-    # Keras offers `Model.layers` but no public list of the layers that another
-    # layer holds (attention, wrappers, recurrent cells).
-    return {id(child): child for child in layer._layers}.values()
-
-
-def own_variables(layer):
-    """The weights of a layer that none of its sub-layers has."""
-    below = {id(v) for child in _children(layer) for v in child.variables}
-    return [v for v in layer.weights if id(v) not in below]

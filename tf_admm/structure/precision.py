@@ -6,7 +6,7 @@ import warnings
 
 import keras
 
-from tf_admm.structure import kernels
+from tf_admm.structure import walking
 
 
 @contextlib.contextmanager
@@ -19,7 +19,7 @@ def float32_compute(model):
     """
     mixed = [
         (layer, layer.dtype_policy)
-        for layer in {layer: None for layer, _ in kernels.walk(model)}
+        for layer in {layer: None for layer, _ in walking.walk(model)}
         if layer.compute_dtype != layer.variable_dtype
         and layer.dtype_policy.quantization_mode is None
     ]

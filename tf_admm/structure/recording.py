@@ -6,8 +6,8 @@ import dataclasses
 import keras
 import numpy as np
 
-from tf_admm.structure import kernels
 from tf_admm.structure import kinds
+from tf_admm.structure import walking
 from tf_admm.structure.calls import Call
 from tf_admm.structure.calls import Trace
 from tf_admm.structure.calls import needed
@@ -146,7 +146,7 @@ class Recorder:
 
     def opened(self, layer, args, kwargs):
         """What its own code makes of the tensors, each step noted."""
-        parts = {part.name: part for part, _ in kernels.walk(layer)}
+        parts = {part.name: part for part, _ in walking.walk(layer)}
         self._depth += 1
         try:
             return kinds.opened(layer, parts, self._call, args, kwargs)
@@ -211,7 +211,7 @@ def _opens(layer):
     return (
         isinstance(layer, keras.Layer)
         and kinds.says_more(layer)
-        and not kernels.own_variables(layer)
+        and not walking.own_variables(layer)
     )
 
 
@@ -238,7 +238,7 @@ def _can_be_made(call):
 
 
 def _holds_layers(layer):
-    return len(list(kernels.walk(layer))) > 1
+    return len(list(walking.walk(layer))) > 1
 
 
 def _symbolic(x):

@@ -10,6 +10,7 @@ from keras import ops
 from tf_admm.structure import kernels
 from tf_admm.structure import kinds
 from tf_admm.structure import seeds
+from tf_admm.structure import walking
 from tf_admm.structure.tracing import symbolic_inputs
 
 
@@ -34,7 +35,7 @@ def uses(model, samples=None):
     found = kernels.find(model)
     counts = [collections.Counter()]
     with seeds.kept(model), contextlib.ExitStack() as stack:
-        for layer in {id(layer): layer for layer, _ in kernels.walk(model)}.values():
+        for layer in {id(layer): layer for layer, _ in walking.walk(model)}.values():
             mine = [kernel for kernel in found if kernel.layer is layer]
             stack.enter_context(_watched(layer, mine, counts))
         # Keras runs all of a model as in training where one layer does by default.

@@ -12,7 +12,7 @@ from tf_admm.export import checking
 from tf_admm.export.artifacts import asked
 from tf_admm.export.artifacts import report
 from tf_admm.export.artifacts import tf2onnx_file
-from tf_admm.structure import kernels
+from tf_admm.structure import walking
 from tf_admm.structure.checks import check_built
 
 #: What `pip install tf_admm[onnx]` has.
@@ -77,7 +77,7 @@ def to_onnx(
 def _check_stateless(model):
     stateful = [
         layer.name
-        for layer, _ in kernels.walk(model)
+        for layer, _ in walking.walk(model)
         if isinstance(layer, keras.layers.RNN) and layer.stateful
     ]
     if stateful:

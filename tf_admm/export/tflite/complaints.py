@@ -2,7 +2,7 @@
 
 import re
 
-from tf_admm.structure import kernels
+from tf_admm.structure import walking
 
 #: Where the converter says that an operator is none of TFLite's: its place in the
 #: program, then its name.
@@ -50,7 +50,7 @@ def telling(text, names=frozenset()):
 
 def _of_float64(model):
     """The first layers that compute in float64, as far as a model is known."""
-    found = kernels.walk(model) if model else ()
+    found = walking.walk(model) if model else ()
     names = [layer.name for layer, _ in found if layer.compute_dtype == "float64"]
     return names[:4]
 
@@ -83,4 +83,4 @@ def _layers(path, names):
 
 
 def _names(model):
-    return {layer.name for layer, _ in kernels.walk(model) if layer is not model}
+    return {layer.name for layer, _ in walking.walk(model) if layer is not model}

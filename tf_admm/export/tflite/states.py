@@ -5,7 +5,7 @@ import contextlib
 import keras
 import numpy as np
 
-from tf_admm.structure import kernels
+from tf_admm.structure import walking
 
 
 @contextlib.contextmanager
@@ -30,7 +30,7 @@ def _recurrent(model):
     # By hand, since `reset_states` fails for stacked cells.
     return [
         state
-        for layer, _ in kernels.walk(model)
+        for layer, _ in walking.walk(model)
         if isinstance(layer, keras.layers.RNN) and layer.stateful
         for state in keras.tree.flatten(layer.states)
     ]

@@ -12,6 +12,7 @@ from tf_admm.export.tflite.signature import Signature
 from tf_admm.export.tfmot import legacy
 from tf_admm.export.tfmot import rebuilding
 from tf_admm.structure import kernels
+from tf_admm.structure import walking
 from tf_admm.structure.checks import check_built
 from tf_admm.structure.tracing import trace
 
@@ -47,7 +48,7 @@ def _check_outputs(model, made):
     """Raise unless both say the same of random inputs."""
     signature = Signature(model)
     given = signature.pack(signature.random())
-    mixed = any(x.compute_dtype != x.variable_dtype for x, _ in kernels.walk(model))
+    mixed = any(x.compute_dtype != x.variable_dtype for x, _ in walking.walk(model))
     tolerance = TOLERANCES["float16" if mixed else "float32"]
     expected = runtime.predict(model, signature, keras.tree.flatten(given))
     received = made(given, training=False)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from tf_admm.structure import kernels
+from tf_admm.structure import walking
 from tf_admm.structure.kinds.base import Kind
 from tf_admm.structure.kinds.base import channels
 from tf_admm.structure.kinds.links import MAKES
@@ -24,7 +24,7 @@ class Heads(Kind):
     def __init__(self, call):
         super().__init__(call)
         self.heads = keras.KerasTensor((1, self._count()))
-        self._parts = {part.name: part for part, _ in kernels.walk(self.layer)}
+        self._parts = {part.name: part for part, _ in walking.walk(self.layer)}
 
     def _count(self):
         return self.layer.num_heads
