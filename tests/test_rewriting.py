@@ -315,6 +315,57 @@ def test_scores_behind_a_mask_are_numbers_in_int8(monkeypatch, tmp_path, name):
         assert rms(outputs(fast, x, kind) - expected) < 0.05 * rms(expected)
 
 
+def pooled(pool):
+    """What is pooled over places that count, and the places that don't as 1.0."""
+
+    def apply(x):
+        hidden = L.Dense(6, "tanh")(x)
+        return pool(hidden, ops.cast(x[..., 0] < 0.1, "float32"))
+
+    return apply
+
+
+def weighted(weigh):
+    def pool(x, pad):
+        scores = L.Dense(1)(x)[..., 0]
+        return ops.sum(weigh(3 * scores, pad)[..., None] * x, axis=1)
+
+    return pooled(pool)
+
+
+def by_columns(x, pad):
+    scores = 3 * L.Dense(1)(x) + pad[..., None] * -1e9
+    return ops.sum(ops.softmax(scores, axis=1) * x, axis=1)
+
+
+POOLED = {
+    "columns": pooled(by_columns),
+    "rows": weighted(lambda scores, pad: ops.softmax(scores + pad * -1e9)),
+    "chosen": weighted(lambda s, pad: ops.softmax(ops.where(pad > 0, -1e9, s))),
+    "softmax": weighted(lambda s, pad: L.Softmax()(s, mask=ops.equal(pad, 0))),
+    "sigmoid": weighted(lambda scores, pad: ops.sigmoid(scores + pad * -1e9)),
+    "largest": pooled(lambda x, pad: ops.max(x + pad[..., None] * -1e9, axis=1)),
+    "additive": lambda x: L.AdditiveAttention()([x, 2 * x], use_causal_mask=True),
+}
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_what_is_pooled_behind_a_mask_is_in_int8(monkeypatch, tmp_path, name):
+    keras.utils.set_random_seed(0)
+    model = functional((7, 8), lambda x: L.Dense(3)(POOLED[name](x)))
+    x = inputs(model)
+    # In each row there is a place that counts.
+    x[:, 3, 0] = 1
+    own, fast = converted(monkeypatch, model, "int8", tmp_path, x)
+    check_tensors(fast)
+    expected = model.predict(x, verbose=0)
+    # The reference kernels sum int8 to 0, of the converter's own file, too.
+    for kind in (WITHOUT_DELEGATE, OpResolverType.AUTO):
+        assert rms(outputs(fast, x, kind) - expected) < 0.06 * rms(expected)
+    if name != "largest":  # for which the converter's file doesn't run
+        assert rms(outputs(own, x) - expected) > 0.1 * rms(expected)
+
+
 def check_tensors(data):
     """A file holds the tensors that it refers to, and no others."""
     graph = flatbuffer.read(data).subgraphs[0]

@@ -100,6 +100,25 @@ class Editor:
             return None
         return float(scales[0]), int(found.zeroPoint[0])
 
+    def dequantized(self, index):
+        """The numbers that a quantized constant stands for, in float32, or `None`."""
+        array, found = self.constant(index), self.tensor(index).quantization
+        if array is None or found is None or found.scale is None:
+            return None
+        shape = [-1 if i == found.quantizedDimension else 1 for i in range(array.ndim)]
+        scale, zero_point = (
+            np.reshape(x, shape).astype("float64")
+            for x in (found.scale, found.zeroPoint)
+        )
+        return (scale * (array - zero_point)).astype("float32")
+
+    def floats_of(self, operator):
+        """The tensor in float32 that an operator makes int8 of, or `None`."""
+        if operator is None or self.name(operator) != "QUANTIZE":
+            return None
+        (x,) = map(int, operator.inputs)
+        return x if self.dtype(x) == "FLOAT32" else None
+
     # What is new.
 
     def like(self, index, name, quantization=None, shape=None, dtype=None):

@@ -17,6 +17,7 @@ SIMPLER = (
     ("ADD", dense.add_bias),
     ("STRIDED_SLICE", narrow.narrow),
     ("SOFTMAX", masks.softmax),
+    *((name, masks.near) for name in masks.BEHIND),
 )
 #: Those for kernels that are slow in LiteRT; other runtimes may have better ones.
 FOR_LITERT = (
@@ -60,5 +61,6 @@ def _rewrite(editor, rules):
             if others is not None:
                 editor.replace(operator, others)
                 done += 1
-    editor.drop_unread({*masks.BETWEEN, *shapes.EVALUATED, *narrow.ELEMENTWISE})
+    names = {*masks.BETWEEN, *shapes.EVALUATED, *narrow.ELEMENTWISE}
+    editor.drop_unread({*names, "DEQUANTIZE", "QUANTIZE"})
     return done
