@@ -315,6 +315,14 @@ def test_layers_that_hold_what_cant_be_made_again(cls):
     assert all(report.units[f"{n}/up/kernel"] == (6, 12) for n in ("first", "second"))
 
 
+def test_what_holds_the_stream_is_named():
+    groups = tf_admm.channel_groups(model_of(Block), verbose=0)
+    assert groups.named("before").why == (
+        "'block' of type Block with weights of its own beside layers, ['gain'], whose "
+        "channels are not known"
+    )
+
+
 def test_a_layer_that_its_config_cant_make_again_says_so():
     groups = tf_admm.channel_groups(model_of(Unmakeable), verbose=0)
     assert "which its config can't make again" in groups.named("before").why

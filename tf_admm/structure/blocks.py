@@ -3,6 +3,7 @@
 import numpy as np
 
 from tf_admm.structure import recipes
+from tf_admm.structure import walking
 from tf_admm.structure.kinds import MAKES
 from tf_admm.structure.kinds import Kind
 from tf_admm.structure.kinds import Tie
@@ -67,8 +68,14 @@ class Block(Kind):
     def _goes(self, tensor):
         return self._classes_of(tensor) <= self._classes
 
+    def _named(self):
+        """It, and what keeps it from being laid out flat, if that is weights."""
+        own = [w.name for w in walking.own_variables(self.layer)]
+        beside = f" with weights of its own beside layers, {own}" if own else ""
+        return f"{super().why_opaque()}{beside}"
+
     def why_opaque(self):
-        why = super().why_opaque() if self.opaque else None
+        why = self._named() if self.opaque else None
         return why if self._is_makeable else f"{why}, which its config can't make again"
 
     def inner(self):
@@ -76,7 +83,7 @@ class Block(Kind):
         return read + [y for _, y, _ in self.reads() if not self._goes(y)]
 
     def whole(self):
-        why = f"{super().why_opaque()}, whose channels are not known"
+        why = f"{self._named()}, whose channels are not known"
         outer = (*self.call.inputs, *self.call.outputs)
         made = [y for _, y, _ in self.reads() if not self._goes(y)]
         return [(x, why) for x in (*outer, *made)]
