@@ -340,6 +340,20 @@ def test_a_run_that_is_done_is_not_run_again(searched):
     assert before == {path: path.stat().st_mtime_ns for path in output.iterdir()}
 
 
+def test_what_a_metric_has_seen_elsewhere_counts_for_nothing():
+    metric = keras.metrics.SparseCategoricalAccuracy(name="hits")
+    model = classifier(metrics=[metric])
+    model.evaluate(X, (LABELS + 1) % 3, verbose=0)
+    seen = [np.array(v) for v in metric.variables]
+    data = (X[:100], LABELS[:100])
+    small, report = compressed(model, ratio=2, epochs=1, validation_data=data)
+    for value, one in ((report.dense, model), (report.stages[-1]["metric"], small)):
+        hits = np.argmax(one(X[:100]), axis=1) == LABELS[:100]
+        assert value == pytest.approx(np.mean(hits), abs=1e-6)
+    for variable, value in zip(metric.variables, seen):
+        assert np.array_equal(np.array(variable), value)
+
+
 @slow
 def test_a_loss_may_rise_by_a_share_of_itself():
     """A regression, by a loss and a metric that no file could say."""

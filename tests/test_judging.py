@@ -49,6 +49,15 @@ def measured(model, data, metric=None):
         return judge.name, judge.value(runner.answers(judge.outputs))
 
 
+def test_a_metric_that_is_given_has_seen_nothing():
+    metric = keras.metrics.MeanAbsoluteError()
+    metric.update_state([0.0], [9.0])
+    model = regression()
+    _, value = measured(model, (X, Y), metric=metric)
+    assert value == pytest.approx(expected_error(model), rel=1e-5)
+    assert float(metric.result()) == 9.0
+
+
 def expected_error(model):
     return np.abs(model(X) - Y).mean()
 

@@ -11,6 +11,7 @@ from tf_admm.admm.model import ADMMModel
 from tf_admm.compression import rates
 from tf_admm.compression.best import Best
 from tf_admm.schedules import Cubic
+from tf_admm.structure import copying
 from tf_admm.structure import walking
 
 #: The last file of a backup by `BackupAndRestore`.
@@ -56,6 +57,8 @@ class Trainer:
     def compile(self, model, epochs=1, decay=DECAY):
         """Compile as the user's model is, for so many epochs."""
         options = dict(self._config)
+        for name in ("metrics", "weighted_metrics"):
+            options[name] = copying.fresh(options[name])
         options["optimizer"] = _scheduled(
             keras.optimizers.get(options["optimizer"]),
             epochs * self._data.steps,

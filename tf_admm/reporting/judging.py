@@ -204,7 +204,7 @@ def _compiled(model, metric):
         )
     stand_in = _StandIn()
     metrics = metric if isinstance(metric, (dict, list, tuple)) else [metric]
-    stand_in.compile(metrics=metrics, run_eagerly=True)
+    stand_in.compile(metrics=copying.fresh(metrics), run_eagerly=True)
     return stand_in, lambda logs: first(stand_in, logs)
 
 

@@ -55,6 +55,25 @@ def compile_config(model):
         return model.get_compile_config()
 
 
+def fresh(metrics):
+    """Metrics as `compile` takes them, which have seen nothing yet.
+
+    An object among them holds what it has seen in another model, which Keras doesn't
+    forget before the first `evaluate` of a model that is compiled with it.
+    """
+
+    def again(metric):
+        if not isinstance(metric, keras.Metric):
+            return metric
+        try:
+            return type(metric).from_config(metric.get_config())
+        except Exception:  # noqa: BLE001, whatever a metric's own code raises
+            metric.reset_state()
+            return metric
+
+    return keras.tree.map_structure(again, metrics)
+
+
 def classes(model):
     """The classes of a model's own layers by their names, whether registered or not.
 
