@@ -122,7 +122,7 @@ def compress(
     ```
     """
     goal = goals.of(max_drop=max_drop, ratio=ratio, bytes=bytes, macs=macs, speed=speed)
-    chosen = STRUCTURES[checks.structure(structure, goal)]
+    chosen = checks.structure(structure, goal)
     checks.check_model(model)
     checks.check_numbers(goal, epochs, batch_size, time_limit)
     checks.check_seed(seed)
@@ -151,6 +151,8 @@ def compress(
             f"{100 * objective.error:.2g} points, more than {goal}: what is good "
             "enough is partly chance. Give more validation data."
         )
+    chosen = what(model, given, goal, chosen)
+    last = chosen[-1]
     options = {"goal": goal, "structure": structure, "epochs": epochs}
     options |= {"metric": metric, "mode": mode, "batch_size": batch_size, "seed": seed}
     options["compiled"] = compiled = compile_config(model)
@@ -158,10 +160,6 @@ def compress(
     run = runs.Run(output, key, overwrite, compiled)
     if run.stages:
         bar.tell(f"Going on after {len(run.stages)} stages.")
-    signature = Signature(model)
-    samples = signature.pack(signature.match(given.samples))
-    chosen = [family(model, samples) for family in chosen]
-    last = chosen[-1]
     try:
         with bar:
             # A run that was begun at a pace goes on at it, whatever its time now.
@@ -188,6 +186,20 @@ def compress(
     finally:
         run.close()
     return small, shown(report, verbose)
+
+
+def what(model, data, goal, structure):
+    """What is pruned, one after the other, as `families` have it.
+
+    Raises:
+        ValueError: if the goal can't be met, as far as that is known without files.
+    """
+    signature = Signature(model)
+    samples = signature.pack(signature.match(data.samples))
+    found = [family(model, samples) for family in STRUCTURES[structure]]
+    if not goal.is_searched and not goal.is_measured:
+        found[0].constraints(model, goal.share(found[0].total))
+    return found
 
 
 def _pace(run, model, trainer, objective, data, bar):

@@ -6,6 +6,7 @@ from tf_admm.admm.model import ADMMModel
 from tf_admm.allocation import allocate
 from tf_admm.constraints import GlobalSparsity
 from tf_admm.reporting import variants
+from tf_admm.reporting import words
 from tf_admm.shrinking import shrink
 from tf_admm.structure import kernels
 
@@ -17,6 +18,8 @@ LEAST = 1e-4
 
 class Weights:
     """Single weights; kernels compete for what is kept, by what the loss would miss.
+
+    Embeddings are among them, and trainable weights of layers of one's own.
 
     Args:
         model: the dense model, of which sizes are shares.
@@ -39,14 +42,32 @@ class Weights:
 
     def left(self, model):
         """The share that a model, smaller or with zeros, has of the dense one."""
-        found = [np.array(kernel.variable) for kernel in kernels.find(model)]
-        return sum(int(np.count_nonzero(w)) for w in found) / self.total
+        return _nonzeros(kernels.find(model)) / self.total
 
     def constraints(self, model, share, metric="curvature"):
-        """Of a model that may be smaller already, or have zeros."""
-        size = sum(kernel.size for kernel in kernels.find(model))
-        kept = min(1.0, share * self.total / size)
-        return GlobalSparsity(1.0 - kept, metric=metric)
+        """Of a model that may be smaller already, or have zeros.
+
+        Raises:
+            ValueError: if what isn't trained, and one weight of each other kernel, are
+                more.
+        """
+        found = kernels.find(model)
+        free = [kernel for kernel in found if kernel.variable.trainable]
+        fixed = _nonzeros(others := [kernel for kernel in found if kernel not in free])
+        kept = share * self.total - fixed
+        if round(kept) < len(free):
+            paths = [kernel.path for kernel in others]
+            also = f", and all of {paths}" if paths else ""
+            raise ValueError(
+                "Expected a goal that can be met: at most "
+                f"{words.times((fixed + len(free)) / self.total)} fewer weights, since "
+                f"one of each kernel stays{also}. Received: {words.times(share)}"
+            )
+        size = sum(kernel.size for kernel in free)
+        together = GlobalSparsity(1.0 - min(1.0, kept / size), metric=metric)
+        if not any(kernel.by_name_only for kernel in free):
+            return together
+        return {kernel.path: together for kernel in free}
 
     def going_on(self, model):
         """What the next stage begins with: zeros may come back."""
@@ -96,6 +117,10 @@ class FewChannels(Channels):
     """Channels before weights: roughly, and leaving room for the weights to come."""
 
     fineness, patience, why = 1.5, 0.5, "channels may cost half of that"
+
+
+def _nonzeros(found):
+    return sum(int(np.count_nonzero(np.array(k.variable))) for k in found)
 
 
 def pruned_at_once(model, family, share):

@@ -104,6 +104,7 @@ def _deployment(dense, model, data, objective, goal, folder, prefix):
     size = signature.batch or 1
     variants.measure(made, [x[:size] for x in rows], judge)
     found = [variant for variant, _ in made]
+    lost = 0.0 if goal.is_searched else _lost(found, objective)
     for variant in found:
         variant.is_candidate = variant.name != "dense int8" or not prefix
     return DeploymentReport(
@@ -113,19 +114,18 @@ def _deployment(dense, model, data, objective, goal, folder, prefix):
         prospects={k.path: kinds.prospect(k) for k in kernels.find(model)},
         metric=judge.name,
         better=objective.better,
-        max_drop=_allowed(found, objective, goal),
+        max_drop=goal.value if goal.is_searched else lost + OF_TYPES,
+        lost=lost,
         uses=variants.used(model, samples),
         least_speed=goal.value if goal.name == "speed" else 0.0,
     )
 
 
-def _allowed(found, objective, goal):
-    """What the file to ship may lose."""
-    if goal.is_searched:
-        return goal.value
+def _lost(found, objective):
+    """How much worse than the dense file the best of the others in float32 is."""
     pruned = [v.metric for v in found[1:] if v.dtype == "float32"]
     drops = [objective.drop(value) for value in pruned]
-    return max(min(drops, default=0.0), 0.0) + OF_TYPES
+    return max(min(drops, default=0.0), 0.0)
 
 
 def _tested(dense, data, metric, folder, names):

@@ -47,6 +47,7 @@ class Run:
             folder = self._temporary.name
         self.is_kept = self._temporary is None
         self.folder = os.fspath(folder)
+        self._is_new = not os.path.isdir(self.folder)
         os.makedirs(self.folder, exist_ok=True)
         self._hidden = os.path.join(self.folder, HIDDEN)
         self._state = os.path.join(self._hidden, "state.json")
@@ -127,6 +128,10 @@ class Run:
     def close(self):
         if self._temporary is not None:
             self._temporary.cleanup()
+        elif self._is_new:
+            with contextlib.suppress(OSError):
+                # Where nothing was begun, nothing is left.
+                os.rmdir(self.folder)
 
 
 def written(record):

@@ -52,12 +52,6 @@ class Stages:
 
     def reach(self, share):
         """The model at one share, however good."""
-        if share < families.LEAST:
-            raise ValueError(
-                "Expected a goal that can be met: at most "
-                f"{times(families.LEAST)} fewer {self._family.noun}. Received: "
-                f"{self._goal}"
-            )
         if not self._done:
             self._stage(copied(self._model), share, 1)
         return self._run.best(self._model)
@@ -92,7 +86,7 @@ class Stages:
         """Prune and judge. Returns what the next stage goes on from, or `None`."""
         start, number = time.monotonic(), len(self._run.stages)
         self._bar.stages(number, left, self._trainer.epochs)
-        self._bar.say(f"{times(share)} fewer {self._family.noun}")
+        self._bar.say(f"{words.times(share)} fewer {self._family.noun}")
         try:
             constraints = self._family.constraints(model, share)
         except ValueError:
@@ -146,10 +140,4 @@ class Stages:
 
 def aim(stage):
     """What a stage was to come to: `"weights: 4x fewer"`."""
-    return AIMS[stage["noun"]].format(times(stage["share"]))
-
-
-def times(share):
-    """`1/3` -> `3x`, `1/1024` -> `1,024x`."""
-    value = 1.0 / share
-    return f"{value:,.0f}x" if value >= 100.0 else f"{value:.3g}x"
+    return AIMS[stage["noun"]].format(words.times(stage["share"]))

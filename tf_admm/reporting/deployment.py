@@ -32,6 +32,7 @@ class DeploymentReport(Printed):
         better: `"max"` or `"min"`, whichever of the metric is better; `None` if not
             known.
         max_drop: how much worse than the dense file's the metric may be.
+        lost: how much of that every pruned file loses, where a size was asked for.
         least_speed: how many times as fast as the dense file the one to ship must be.
         uses: dict from kernel paths to how often one of its weights is multiplied for
             one sample; empty where the model's shapes are not known.
@@ -44,6 +45,7 @@ class DeploymentReport(Printed):
     metric: str | None = None
     better: str | None = None
     max_drop: float = 0.005
+    lost: float = 0.0
     least_speed: float = 0.0
     uses: dict = dataclasses.field(default_factory=dict)
 

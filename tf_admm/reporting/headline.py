@@ -39,7 +39,7 @@ def _why(report):
         return f"It is the smallest file with float weights; {UNMEASURED}."
     return (
         f"It is the smallest {_kind(report)} whose {report.metric} is "
-        f"{_tolerance(report)} of the dense one."
+        f"{_beside(report)}."
     )
 
 
@@ -64,5 +64,11 @@ def _kind(report):
     return f"file that is at least {report.least_speed:g} times as fast and"
 
 
-def _tolerance(report):
-    return words.tolerance(report.max_drop, report.metric, report.better)
+def _tolerance(report, lost=0.0):
+    return words.tolerance(report.max_drop - lost, report.metric, report.better)
+
+
+def _beside(report):
+    if not report.lost:
+        return f"{_tolerance(report)} of the dense one"
+    return f"{_tolerance(report, report.lost)} of the pruned model in float32"

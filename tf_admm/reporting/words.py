@@ -79,6 +79,12 @@ def answer(meets, why):
     return "yes" if meets else f"no: {why}" if why else "no"
 
 
+def times(share):
+    """`1/3` -> `3x`, `1/1024` -> `1,024x`."""
+    value = 1.0 / share
+    return f"{value:,.0f}x" if value >= 100.0 else f"{value:.3g}x"
+
+
 def less(ratio, adjective, opposite, same):
     """`"46 times smaller"`, `"12 % smaller"`, `"as large"`, `"3.1 times larger"`."""
     if abs(ratio - 1) < 0.005:

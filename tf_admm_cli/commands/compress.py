@@ -133,6 +133,7 @@ def _intended(given, opened, test, test_rows):
     from tf_admm.compression import goals
     from tf_admm.compression import judging
     from tf_admm.compression import rates
+    from tf_admm.compression.compress import what
     from tf_admm.compression.training import Trainer
     from tf_admm_cli import data
     from tf_admm_cli import objective
@@ -145,6 +146,7 @@ def _intended(given, opened, test, test_rows):
     train, validation = opened.data.train, opened.data.validation
     parts = batches.of(train, validation, test, given.batch_size, given.seed)
     judged = judging.Objective(opened.model, parts.validation, given.metric, given.mode)
+    what(opened.model, parts, goal, structure)
     trainer = Trainer(opened.model, parts, given.epochs, goal.is_searched, None)
     rows = opened.data.rows
     aside = rows.get("validation") or data.count(parts.validation)
