@@ -332,7 +332,7 @@ BAD = {
     ),
     "compress, dry, few rows": (
         ["compress", "model.keras", "few.npz", "--dry_run"],
-        "--validation_data",
+        "DATA",
         "enough rows",
     ),
     "compress, dry, one epoch": (
@@ -345,6 +345,11 @@ BAD = {
         + ["--structure=weights"],
         "--structure",
         "'channels' with speed=2",
+    ),
+    "compress, dry, too few weights": (
+        ["compress", "model.keras", "data.npz", "--dry_run", "--ratio=1e6"],
+        "--ratio",
+        "a ratio of at most 56",
     ),
     "compress, below one": (
         ["compress", "model.keras", "data.npz", "--ratio=0.5"],
@@ -486,6 +491,8 @@ def test_exported_inspected_and_evaluated(dtype, here, tmp_path, capsys):
     assert succeed(capsys, "inspect", path)["bytes"] == os.path.getsize(path)
     found = succeed(capsys, "evaluate", path, "x.npy", "y.npy")
     assert found["metrics"] == {"accuracy": pytest.approx(accuracy(path))}
+    loss = "--loss=sparse_categorical_crossentropy"
+    assert succeed(capsys, "evaluate", path, "x.npy", "y.npy", loss) == found
 
 
 def accuracy(path):
@@ -524,6 +531,7 @@ def test_allocated_pruned_and_shrunk(here, tmp_path, capsys):
     x = np.load("x.npy")
     shrunk = keras.saving.load_model(small)
     assert shrunk.count_params() <= model.count_params()
+    assert shrunk.get_compile_config() == model.get_compile_config()
     np.testing.assert_allclose(
         shrunk.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-4
     )
@@ -534,6 +542,28 @@ def test_allocated_by_what_the_loss_suffers(here, tmp_path, capsys):
     words = ["allocate", "model.keras", "data.npz", "--ratio=4"]
     found = succeed(capsys, *words, f"--output={tmp_path / 'rates.json'}")
     assert found["method"] == "sensitivity" and found["kept"] == 112 // 4
+
+
+LOST = """
+import gc, signal, sys, time
+from tf_admm_cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def stopped(phase, info):
+    gc.callbacks.clear()
+    raise KeyboardInterrupt
+sys.unraisablehook = main._unraisable
+gc.callbacks.append(stopped)
+try:
+    gc.collect()
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+def test_a_stop_that_python_loses_stops():
+    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True)
+    assert done.stdout == "stopped\n" and not done.stderr
 
 
 def test_overwritten_if_asked(here, tmp_path, capsys):

@@ -164,6 +164,29 @@ def test_too_many_folders_of_images(pictures):
     (pictures / "eel").rmdir()
 
 
+def test_a_broken_image_is_named(pictures):
+    path = pictures / "dog" / "broken.png"
+    path.write_bytes((pictures / "dog" / "0.png").read_bytes()[:40])
+    with pytest.raises(BadInput, match=f"Received: {path}, which can't"):
+        load(pictures, of=spec(4, 4, 3, outputs=2))
+    path.unlink()
+
+
+CELLS = {
+    "empty": (" ", "no empty cells. Received: one in b, row 2"),
+    "text": ("NA", "Received: 'NA' in b, row 2$"),
+    "a comma": ("1,5", "Received: '1,5' in b, row 2; decimals have a point"),
+}
+
+
+@pytest.mark.parametrize("cell, message", CELLS.values(), ids=CELLS)
+def test_cells_that_are_no_numbers(cell, message, tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text(f"a;b;c;y\n1;2;3;0\n1;{cell};3;1\n")
+    with pytest.raises(BadInput, match=message):
+        load(path)
+
+
 def softmax(z):
     return np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True)
 
@@ -174,10 +197,16 @@ OBJECTIVES = {
     "probabilities": (softmax(Z), Y, "SparseCategoricalCrossentropy", "accuracy"),
     "a column": (softmax(Z), Y[:, None], "SparseCategoricalCrossentropy", "accuracy"),
     "yes or no": (softmax(Z)[:, :1], Y % 2, "BinaryCrossentropy", "accuracy"),
+    "either, of several": (
+        1 / (1 + np.exp(-Z)), Z > 0.5, "BinaryCrossentropy", "accuracy"
+    ),
+    "places": (
+        Z.reshape(5, 4, 3), Y.reshape(5, 4), "SparseCategoricalCrossentropy", "accuracy"
+    ),
     "one of several": (Z, np.eye(Z.shape[1])[Y], "CategoricalCrossentropy", "accuracy"),
     "numbers": (Z[:, :1], X[:, 0], "mse", "mae"),
     "several numbers": (Z, X, "mse", "mae"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -186,11 +215,32 @@ OBJECTIVES = {
 def test_objectives_of_outputs_and_labels(outputs, y, expected, metric):
     loss, found = objective.inferred(outputs, y)
     assert getattr(loss, "__class__", loss).__name__ in (expected, "str")
-    assert expected in (loss, type(loss).__name__) and found == metric
+    assert expected in (loss, type(loss).__name__)
+    assert getattr(found, "name", found) == metric
     if expected.startswith("Sparse"):
         labels = np.ravel(y)
         right = -np.log(softmax(Z)[np.arange(20), labels]).mean()
-        assert float(loss(labels, outputs)) == pytest.approx(right, rel=1e-5)
+        assert float(loss(y, outputs)) == pytest.approx(right, rel=1e-5)
+    if expected.startswith("Binary"):
+        right = np.mean((outputs > 0.5) == np.reshape(y, outputs.shape))
+        assert float(found(np.reshape(y, outputs.shape), outputs)) == approx(right)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_accuracy_of_each_of_several_by_logits_or_shares(shift):
+    outputs, y = Z if not shift else 1 / (1 + np.exp(-Z)), Z > RNG.normal(size=Z.shape)
+    _, metric = objective.named("binary_crossentropy", outputs)
+    assert float(metric(y, outputs)) == approx(np.mean((outputs > shift) == y))
+
+
+def approx(value):
+    return pytest.approx(float(value), rel=1e-5)
+
+
+def test_losses_have_names():
+    loss = {"a": "mse", "b": keras.losses.Huber(name="of_b")}
+    assert objective.title(loss) == "mean_squared_error, of_b"
+    assert objective.title("mse") == "mean_squared_error"
 
 
 def test_no_objective_can_be_told():

@@ -100,17 +100,27 @@ def _target(heads, reading):
 
 
 def _features(rows, columns, heads, name):
-    """The columns as float32; an empty cell is NaN."""
+    """The columns as float32."""
     for i, row in enumerate(rows):
         bad = next((j for j in columns if not _is_number(row[j])), None)
         if bad is not None:
             raise BadInput(
                 name,
                 "Expected numbers in every column but that of the labels. Received: "
-                f"{row[bad]!r} in {heads[bad]}, row {i + 1}",
+                f"{row[bad]!r} in {heads[bad]}, row {i + 1}{_hint(row[bad])}",
             )
-    cells = [[row[j].strip() or "nan" for j in columns] for row in rows]
-    return np.array(cells, "float32")
+        empty = next((j for j in columns if not row[j].strip()), None)
+        if empty is not None:
+            raise BadInput(
+                name,
+                "Expected no empty cells. Received: one in "
+                f"{heads[empty]}, row {i + 1}",
+            )
+    return np.array([[row[j] for j in columns] for row in rows], "float32")
+
+
+def _hint(cell):
+    return "; decimals have a point" if _is_number(cell.replace(",", ".", 1)) else ""
 
 
 def _labels(cells, reading):

@@ -34,6 +34,7 @@ def load(folder, reading):
             options | {"validation_split": 0.1, "subset": "both"},
         )
         parts = {"train": train, "validation": aside}
+    _check_readable([p for part in parts.values() for p in part.file_paths], reading)
     rows = {name: len(part.file_paths) for name, part in parts.items()}
     classes = parts["train"].class_names
     _check_classes(classes, reading)
@@ -80,6 +81,28 @@ def _loaded(path, reading, options):
             "Expected a folder with a folder of images for each class. Received: "
             f"{path} ({problems.last_line(error)})",
         ) from error
+
+
+def _check_readable(paths, reading):
+    """Raise if an image is broken, which Keras would see only as it comes to it."""
+    import tensorflow as tf
+
+    def read(path):
+        image = tf.io.decode_image(tf.io.read_file(path), expand_animations=False)
+        return path, tf.shape(image)
+
+    files = tf.data.Dataset.from_tensor_slices(paths)
+    good = files.map(read, tf.data.AUTOTUNE).ignore_errors()
+    broken = sorted(
+        set(paths) - {path.decode() for path, _ in good.as_numpy_iterator()}
+    )
+    if broken:
+        more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
+        raise BadInput(
+            reading.name,
+            f"Expected images that can be read. Received: {broken[0]}{more}, which "
+            "can't",
+        )
 
 
 def _check_classes(classes, reading):

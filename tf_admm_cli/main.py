@@ -1,5 +1,6 @@
 """Dispatch: from the words of the command line to an exit code."""
 
+import _thread
 import contextlib
 import difflib
 import importlib
@@ -28,6 +29,7 @@ nothing was done; 130 stopped by Ctrl-C."""
 
 def run():
     """The installed command."""
+    sys.unraisablehook = _unraisable
     try:
         code = main(sys.argv[1:], redirect=True)
         sys.stdout.flush()
@@ -36,6 +38,14 @@ def run():
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
     sys.exit(code)
+
+
+def _unraisable(lost, shown=sys.unraisablehook):
+    """Stop again where Python loses a Ctrl-C, as in what it calls to free memory."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        _thread.interrupt_main()
+    else:
+        shown(lost)
 
 
 def main(argv, redirect=False):

@@ -2,9 +2,11 @@
 
 import contextlib
 import importlib
+import json
 import os
 import re
 import sys
+import zipfile
 
 import keras
 
@@ -76,6 +78,18 @@ def load(path, seed=0, compiled=True):
         raise _bad(path, error) from error
 
 
+def compile_as(model, path):
+    """Compile a model as that of a file was, if Keras alone can."""
+    with zipfile.ZipFile(path) as file:
+        config = json.loads(file.read("config.json")).get("compile_config")
+    try:
+        keras.saving.deserialize_keras_object(config)
+    except (TypeError, ValueError):
+        return
+    if config:
+        model.compile_from_config(config)
+
+
 def _bad(path, error):
     text = str(error)
     found = re.search(r"Could not locate (?:class|function) '(\w+)'", text)
@@ -86,6 +100,13 @@ def _bad(path, error):
             "--import",
             f"Expected the module that defines `{found[1]}`, which {path} needs. "
             f"Received: none that does{f'; try --import={module[1]}' * bool(known)}",
+        )
+    if "lambda" in text and "safe_mode" in text:
+        return BadInput(
+            "MODEL",
+            "Expected a model without the Python code of a Lambda layer, which Keras "
+            f"does not run unasked. Received: {path}; make it a layer of a class of "
+            "your own, and give its module by --import",
         )
     return BadInput(
         "MODEL",

@@ -63,7 +63,12 @@ def named(name, outputs):
     kind_of = kind(name)
     if kind_of not in OF_CLASSES or keras.tree.is_nested(outputs):
         return loss, None
-    return OF_CLASSES[kind_of](from_logits=not _are_of(kind_of, outputs)), "accuracy"
+    logits, metric = not _are_of(kind_of, outputs), "accuracy"
+    if kind_of == "binarycrossentropy":
+        # By the name, Keras compares the largest of several outputs.
+        threshold = 0.0 if logits else 0.5
+        metric = keras.metrics.BinaryAccuracy("accuracy", threshold=threshold)
+    return OF_CLASSES[kind_of](from_logits=logits), metric
 
 
 def _are_of(kind_of, outputs):
@@ -91,12 +96,15 @@ def inferred(outputs, y):
     """A loss and a metric for what a model says of rows, and their labels."""
     if not keras.tree.is_nested(outputs) and not keras.tree.is_nested(y):
         classes, whole = outputs.shape[-1], np.all(y == np.round(y))
-        flat = y.ndim == 1 or y.shape[-1] == 1
-        if outputs.ndim == 2 and classes > 1 and flat and whole:
+        # One class for each row, or for each place of it.
+        places = outputs.shape[:-1]
+        flat = y.shape in (places, (*places, 1))
+        if classes > 1 and flat and whole:
             return named(SPARSE, outputs)
-        if outputs.ndim == 2 and classes > 1 and _are_one_hot(y, outputs):
+        if classes > 1 and _are_one_hot(y, outputs):
             return named("categorical_crossentropy", outputs)
-        if classes == 1 and set(np.unique(y)) <= {0, 1} and _are_shares(outputs, 1.0):
+        either = y.size == outputs.size and set(np.unique(y)) <= {0, 1}
+        if either and _are_shares(outputs, 1.0):
             return named("binary_crossentropy", outputs)
         if y.size == outputs.size:
             return "mse", "mae"
@@ -212,6 +220,8 @@ def headline(model, metrics, metric=None):
 
 
 def title(loss):
-    """The name of a loss, for a person."""
+    """The name of a loss, or of one for each output, for a person."""
+    if keras.tree.is_nested(loss):
+        return ", ".join(map(title, keras.tree.flatten(loss)))
     found = keras.losses.get(loss)
     return getattr(found, "__name__", None) or found.name

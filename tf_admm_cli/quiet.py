@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -54,7 +55,13 @@ def _silence_libraries(*names):
     warnings.simplefilter("ignore")
     # By the module that the warning is about: `tf_admm` or `tf_admm_cli`.
     warnings.filterwarnings("default", category=UserWarning, module="tf_admm")
-    warnings.showwarning = lambda message, *_, **__: note(message)
+    warnings.showwarning = lambda message, *_, **__: note(_of_flags(str(message)))
+
+
+def _of_flags(text):
+    """Advice of the library, in the words of the command."""
+    text = text.replace(" in `ADMMCallback`", "")
+    return re.sub(r"`?\b(rho|update_freq)=([\w.+-]+)`?", r"--\1=\2", text)
 
 
 def _redirect(log):

@@ -91,7 +91,8 @@ def _real(y, detail):
 def _judged(answers, y, spec, given):
     """Keras' metric of answers and labels, by a model that passes answers on."""
     y = y[: len(answers)]
-    loss = given.loss or objective.inferred(answers, y)
+    loss = objective.named(given.loss, answers) if given.loss else None
+    loss = loss or objective.inferred(answers, y)
     judge = keras.Sequential([keras.Input(answers.shape[1:]), keras.layers.Identity()])
     objective.compile_by(judge, loss, given.metric)
     objective.check_labels(y, judge.loss, spec)

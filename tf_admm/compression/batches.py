@@ -174,8 +174,8 @@ def _divided(data, seed):
     aside = round(VALIDATION * len(order))
     if not aside:
         raise ValueError(
-            "Expected `validation_data`, or enough rows to set a tenth aside. "
-            f"Received: data of {len(order)} rows"
+            "Expected `data` of enough rows to set a tenth aside, or "
+            f"`validation_data`. Received: data of {len(order)} rows"
         )
     return _chosen(data, order[aside:]), _chosen(data, order[:aside])
 

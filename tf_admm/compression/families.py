@@ -6,7 +6,6 @@ from tf_admm.admm.model import ADMMModel
 from tf_admm.allocation import allocate
 from tf_admm.constraints import GlobalSparsity
 from tf_admm.reporting import variants
-from tf_admm.reporting import words
 from tf_admm.shrinking import shrink
 from tf_admm.structure import kernels
 
@@ -59,9 +58,9 @@ class Weights:
             paths = [kernel.path for kernel in others]
             also = f", and all of {paths}" if paths else ""
             raise ValueError(
-                "Expected a goal that can be met: at most "
-                f"{words.times((fixed + len(free)) / self.total)} fewer weights, since "
-                f"one of each kernel stays{also}. Received: {words.times(share)}"
+                "Expected a goal that can be met: a ratio of at most "
+                f"{self.total / (fixed + len(free)):.4g}, since one weight of each "
+                f"kernel stays{also}. Received: ratio={1 / share:g}"
             )
         size = sum(kernel.size for kernel in free)
         together = GlobalSparsity(1.0 - min(1.0, kept / size), metric=metric)

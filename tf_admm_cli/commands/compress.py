@@ -156,7 +156,7 @@ def _intended(given, opened, test, test_rows):
         "training rows": rows["train"] - (0 if "validation" in rows else aside),
         "validation rows": aside,
         "test rows": test_rows,
-        "loss": objective.title(opened.model.loss),
+        "trained for": objective.title(opened.model.loss),
         "metric": judged.name,
         judged.name: showing.plain(judged.dense),
         "goal": str(goal),

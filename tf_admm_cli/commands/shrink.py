@@ -30,6 +30,7 @@ def run(given):
     with models.custom_objects(given.imports):
         model = models.load(given.arguments[0], given.seed, compiled=False)
         small, report = tf_admm.shrink(model, verbose=0)
+        models.compile_as(small, given.arguments[0])
         size = tf_admm.save_compressed(small, given.output)
     record = {
         "output": given.output,

@@ -35,7 +35,9 @@ class Signature:
             if not _is_number(dtype):
                 raise ValueError(
                     "Expected the inputs of the model to be numbers. Received: "
-                    f"input {name!r} of dtype {dtype!r}"
+                    f"input {name!r} of dtype {dtype!r}. Of a model that takes text, "
+                    "give the part behind its TextVectorization, and what comes out of "
+                    "that as data."
                 )
 
     def pack(self, flat):
