@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import sys
+import threading
 
 from tf_admm_cli.commands import SUMMARIES
 
@@ -43,7 +44,8 @@ def run():
 def _unraisable(lost, shown=sys.unraisablehook):
     """Stop again where Python loses a Ctrl-C, as in what it calls to free memory."""
     if issubclass(lost.exc_type, KeyboardInterrupt):
-        _thread.interrupt_main()
+        # Not in here, where it would be lost as well.
+        threading.Timer(0.1, _thread.interrupt_main).start()
     else:
         shown(lost)
 
