@@ -555,7 +555,8 @@ sys.unraisablehook = main._unraisable
 gc.callbacks.append(stopped)
 try:
     gc.collect()
-    time.sleep(60)
+    for _ in range(600):
+        time.sleep(0.1)
 except KeyboardInterrupt:
     print("stopped")
 """
