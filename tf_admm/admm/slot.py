@@ -106,47 +106,33 @@ class Slot:
         """That of the W-update at w, as z and u are now."""
         return ADMMRegularizer(*self.state.target(w), rho)
 
-    def measure(self, gradient, retraining):
-        """`f <- d f + (1 - d) g^2`, g the gradient of the task, d = `DECAY`.
+    def measured(self, gradient):
+        """`d f + (1 - d) g^2`, g the gradient of the task, d = `DECAY`.
 
         Where g is not finite, f stays: an optimizer that scales the loss leaves such a
-        step out. Nothing is done in retraining.
+        step out.
         """
         f = ops.convert_to_tensor(self.f)
+        g = ops.cast(gradient, f.dtype)
+        mean = DECAY * f + (1.0 - DECAY) * ops.square(g)
+        return ops.where(ops.isfinite(g), mean, f)
 
-        def moved():
-            g = ops.cast(gradient, f.dtype)
-            mean = DECAY * f + (1.0 - DECAY) * ops.square(g)
-            return ops.where(ops.isfinite(g), mean, f)
+    def pulled(self, gradient, rho):
+        """The gradient of the W-step, from that of the task."""
+        w = trainers.after(gradient, ops.convert_to_tensor(self.w))
+        pull = self.regularizer(w, rho).gradient(w)
+        return self.alive(gradient + ops.cast(pull, gradient.dtype))
 
-        self.f.assign(trainers.either(retraining, lambda: f, moved))
+    def restricted(self, x):
+        """What retraining makes of w, or of a gradient."""
+        return self.alive(self.state.project(x))
 
-    def steer(self, gradient, rho, retraining):
-        """The gradient of the W-step, from that of the task; in retraining projected.
-
-        Data decides, so that one trace of the train step serves both phases.
-        """
-
-        def pulled():
-            w = trainers.after(gradient, ops.convert_to_tensor(self.w))
-            pull = self.regularizer(w, rho).gradient(w)
-            return gradient + ops.cast(pull, gradient.dtype)
-
-        return self._chosen(retraining, gradient, pulled)
-
-    def restrict(self, w, retraining):
-        """What retraining makes of w; else w itself, where it is live."""
-        w = ops.convert_to_tensor(w)
-        return self._chosen(retraining, w, lambda: w)
-
-    def _chosen(self, retraining, x, otherwise):
-        chosen = self.state.either(retraining, lambda: self.state.project(x), otherwise)
-        return self._alive(chosen)
-
-    def _alive(self, w):
+    def alive(self, x):
+        """x, and 0.0 where w is not live."""
+        x = ops.convert_to_tensor(x)
         if self.live is None:
-            return w
-        return ops.where(ops.convert_to_tensor(self.live), w, ops.cast(0, w.dtype))
+            return x
+        return ops.where(ops.convert_to_tensor(self.live), x, ops.cast(0, x.dtype))
 
     def update(self, settled):
         """The Z-step and the U-step; returns the sums that residuals are made of."""

@@ -11,11 +11,11 @@ from tf_admm.admm.trainers.steps import Steps
 
 
 def either(predicate, yes, no):
-    """Both, and one of them is taken: XLA makes that part of the loop over the tensor.
+    """One of two lists of tensors: XLA makes the choice part of the loops over them.
 
     A branch would be a round trip to the host on a GPU.
     """
-    return ops.where(predicate, yes(), no())
+    return [ops.where(predicate, a, b) for a, b in zip(yes(), no(), strict=True)]
 
 
 def after(first, x):

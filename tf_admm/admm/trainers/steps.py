@@ -1,9 +1,13 @@
 """What the training steps of all backends share."""
 
 import contextlib
+import math
 
 import keras
 from keras import ops
+
+#: Weights that one branch chooses for.
+BRANCH = 2**20
 
 
 class Steps:
@@ -26,28 +30,56 @@ class Steps:
             share: float, the part of the penalty that this replica adds.
         """
         rho = self._progress.rho * ops.cast(scale, "float32") * share
-        retraining = self._progress.retraining()
         gradients = list(gradients)
-        for place, slot in self._trained():
-            g = _dense(gradients[place], slot.w)
-            gradients[place] = slot.steer(g, rho, retraining)
+        for places, slots in self._trained():
+            given = [_dense(gradients[i], slot.w) for i, slot in zip(places, slots)]
+            for i, g in zip(places, self._steered(slots, given, rho)):
+                gradients[i] = g
         return gradients
 
-    def _trained(self):
-        """`(place, slot)` of those whose w is among the trainable weights, and where.
+    def _steered(self, slots, gradients, rho):
+        """Data decides, so that one trace of the train step serves both phases."""
+        return slots[0].state.either(
+            self._progress.retraining(),
+            lambda: [slot.restricted(g) for slot, g in zip(slots, gradients)],
+            lambda: [slot.pulled(g, rho) for slot, g in zip(slots, gradients)],
+        )
 
-        One that was frozen since gets no gradient.
+    def _trained(self):
+        """`(places, slots)` of one branch: whose w are trainable weights, and where.
+
+        One that was frozen since gets no gradient. A branch for each takes long to
+        trace, and to enter; one of all would hold two gradients of each at once.
         """
-        slots = {id(slot.w): slot for slot in self._slots}
-        places = enumerate(map(id, self.trainable_weights))
-        return [(place, slots[w]) for place, w in places if w in slots]
+        slots, found = {id(slot.w): slot for slot in self._slots}, []
+        for place, w in enumerate(map(id, self.trainable_weights)):
+            if w not in slots:
+                continue
+            slot = slots[w]
+            if not found or not _go_together(found[-1][1], slot):
+                found.append(([], []))
+            for one, value in zip(found[-1], (place, slot)):
+                one.append(value)
+        return found
 
     def _measure(self, gradients, scale, reduced=lambda g: g):
         """The squared gradient of the task, of the whole batch, while ADMM runs."""
-        for place, slot in self._trained():
-            if slot.f is not None:
-                g = reduced(_dense(gradients[place], slot.w))
-                slot.measure(g / ops.cast(scale, g.dtype), self._progress.retraining())
+        for places, slots in self._trained():
+            pairs = [pair for pair in zip(slots, places) if pair[0].f is not None]
+            slots = [slot for slot, _ in pairs]
+            given = [reduced(_dense(gradients[i], slot.w)) for slot, i in pairs]
+            given = [g / ops.cast(scale, g.dtype) for g in given]
+            for slot, f in zip(slots, self._measured(slots, given)):
+                slot.f.assign(f)
+
+    def _measured(self, slots, gradients):
+        if not slots:
+            return []
+        return slots[0].state.either(
+            self._progress.retraining(),
+            lambda: [ops.convert_to_tensor(slot.f) for slot in slots],
+            lambda: [slot.measured(g) for slot, g in zip(slots, gradients)],
+        )
 
     def _is_bound(self):
         """Whether some w must be 0.0 somewhere, a boolean tensor."""
@@ -56,7 +88,12 @@ class Steps:
     def _restrict_weights(self):
         """Under the mask, so that no decay or constraint moves a zero."""
         for slot in self._slots:
-            slot.w.assign(slot.restrict(slot.w, self._progress.retraining()))
+            chosen = slot.state.either(
+                self._progress.retraining(),
+                lambda slot=slot: [slot.restricted(slot.w)],
+                lambda slot=slot: [slot.alive(slot.w)],
+            )
+            slot.w.assign(chosen[0])
 
     def _scale(self):
         """The factor by which the optimizer scales the loss, a scalar tensor."""
@@ -109,6 +146,12 @@ class Steps:
     @staticmethod
     def check_scope(found):
         """Raise if kernels were made where they can't be trained."""
+
+
+def _go_together(slots, other):
+    """Whether a slot is chosen for as these, and all are small."""
+    sizes = [math.prod(slot.w.shape) for slot in (*slots, other)]
+    return slots[0].state.either is other.state.either and sum(sizes) <= BRANCH
 
 
 def _dense(gradient, w):

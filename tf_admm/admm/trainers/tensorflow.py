@@ -45,19 +45,27 @@ class Trainer(Steps):
 
     def _restrict_replicas(self, strategy):
         """All or none in one branch: one for each would hold a copy of each kernel."""
-        retraining = self._progress.retraining()
 
-        def restricted():
-            for slot in self._slots:
+        def assigned(slots, made):
+            for slot in slots:
                 strategy.extended.update(
                     slot.w.value,
-                    lambda w, slot: w.assign(slot.restrict(w, retraining)),
+                    lambda w, slot: w.assign(made(slot, w)),
                     args=(slot,),
                     group=False,
                 )
             return True
 
-        ops.cond(self._is_bound(), restricted, lambda: False)
+        regrown = [slot for slot in self._slots if slot.live is not None]
+        ops.cond(
+            self._progress.retraining(),
+            lambda: assigned(self._slots, lambda slot, w: slot.restricted(w)),
+            lambda: ops.cond(
+                self._progress.rounds > 0,
+                lambda: assigned(regrown, lambda slot, w: slot.alive(w)),
+                lambda: False,
+            ),
+        )
 
     def _restrict_weights(self):
         self._restrict_replicas(self.distribute_strategy)
