@@ -12,6 +12,7 @@ import pytest
 from tf_admm.export import inspect
 from tf_admm.export import to_tflite
 from tf_admm.export.tflite import conversion
+from tf_admm.export.tflite import saving
 from tf_admm.export.tflite import writing
 from tf_admm.export.tflite.signature import Signature
 
@@ -744,3 +745,22 @@ def test_import_is_light():
         "assert 'tensorflow_model_optimization' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_files_that_share_a_saved_model_are_the_same(tmp_path):
+    """And one of a model that has changed since is not of the old one."""
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)])
+    representative = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
+    kinds = {"float32": {}, "float16": {}, "int8": {"representative": representative}}
+
+    def files():
+        for dtype, options in kinds.items():
+            path = tmp_path / "model.tflite"
+            tf_admm.export.to_tflite(model, path, dtype=dtype, sparse=False, **options)
+            yield path.read_bytes()
+
+    alone = list(files())
+    with saving.sharing():
+        assert list(files()) == alone
+    model.layers[0].bias.assign(np.ones(4))
+    assert all(a != b for a, b in zip(files(), alone))

@@ -10,6 +10,7 @@ import numpy as np
 from tf_admm import shrinking
 from tf_admm.export import elsewhere
 from tf_admm.export import to_tflite
+from tf_admm.export.tflite import saving
 from tf_admm.export.tflite.signature import Signature
 from tf_admm.reporting.running import Runner
 from tf_admm.structure import kernels
@@ -99,7 +100,7 @@ def written(wanted, folder, samples):
     """
     files, failed = [], {}
     # If a process of its own writes files, one writes them all.
-    with elsewhere.process_if_needed():
+    with elsewhere.process_if_needed(), saving.sharing():
         for name, (model, options) in wanted.items():
             try:
                 path = os.path.join(folder, file_name(name))

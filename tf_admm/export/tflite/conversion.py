@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import io
-import tempfile
 import warnings
 
 import keras
@@ -15,7 +14,7 @@ from tf_admm.export.tflite import encoder
 from tf_admm.export.tflite import quirks
 from tf_admm.export.tflite import rewriting
 from tf_admm.export.tflite import runtime
-from tf_admm.export.tflite import states
+from tf_admm.export.tflite import saving
 from tf_admm.export.tflite.signature import output_names
 
 #: What is said of a model whose inputs leave sizes open.
@@ -132,9 +131,7 @@ def _dense(model, signature, batch, cases, names, precision):
     # Keras, the converter and the runtimes raise whatever comes up: ConverterError,
     # RuntimeError, ValueError, SystemError.
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            with states.fresh(model):
-                graph = _save(model, signature, names, batch, folder)
+        with saving.saved(model, signature, names, batch) as (folder, graph):
             data = _converted(folder, graph, names, precision)
         if precision.io_dtype == "int8" and quirks.float_ends(data):
             return Candidate(
@@ -161,29 +158,6 @@ def _fastest(data, names, cases, precision):
             return candidate
         logging.info("rewritten: %s", candidate.problem)
     return _compared(data, names, cases, precision)
-
-
-def _save(model, signature, names, batch, folder):
-    """Write a SavedModel to the folder; returns its `GraphDef`."""
-    import tensorflow as tf
-
-    # One flat dict in, one flat dict out: the model's own nests may be deeper
-    # than a signature can be, and lose their names on the way.
-    def serve(inputs):
-        flat = [inputs[name] for name in names[0]]
-        outputs = model(signature.pack(flat), training=False)
-        return dict(zip(names[1], keras.tree.flatten(outputs)))
-
-    specs = {
-        name: tf.TensorSpec((batch, *shape[1:]), dtype, name=name)
-        for name, shape, dtype in zip(names[0], signature.shapes, signature.dtypes)
-    }
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    endpoint = archive.add_endpoint("serving_default", serve, [specs])
-    with contextlib.redirect_stdout(io.StringIO()):
-        archive.write_out(folder, verbose=False)
-    return endpoint.get_concrete_function(specs).graph.as_graph_def()
 
 
 def _converted(folder, graph, names, precision):
