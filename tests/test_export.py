@@ -756,7 +756,7 @@ def test_files_that_share_a_saved_model_are_the_same(tmp_path):
     def files():
         for dtype, options in kinds.items():
             path = tmp_path / "model.tflite"
-            tf_admm.export.to_tflite(model, path, dtype=dtype, sparse=False, **options)
+            to_tflite(model, path, dtype=dtype, sparse=False, **options)
             yield path.read_bytes()
 
     alone = list(files())
