@@ -63,4 +63,9 @@ def _is_constant(x):
 
 
 def _config(operation):
-    return {k: v for k, v in operation.get_config().items() if k != "name"}
+    """What it is told, beside what it is called on; its name, if it does not say."""
+    try:
+        config = operation.get_config()
+    except NotImplementedError:
+        return operation.name
+    return {key: value for key, value in config.items() if key != "name"}
