@@ -52,7 +52,8 @@ class Weights:
         """
         found = kernels.find(model)
         free = [kernel for kernel in found if kernel.variable.trainable]
-        fixed = _nonzeros(others := [kernel for kernel in found if kernel not in free])
+        others = [kernel for kernel in found if not kernel.variable.trainable]
+        fixed = _nonzeros(others)
         kept = share * self.total - fixed
         if round(kept) < len(free):
             paths = [kernel.path for kernel in others]
@@ -66,6 +67,7 @@ class Weights:
         together = GlobalSparsity(1.0 - min(1.0, kept / size), metric=metric)
         if not any(kernel.by_name_only for kernel in free):
             return together
+        # Embeddings and the like only by their names.
         return {kernel.path: together for kernel in free}
 
     def going_on(self, model):

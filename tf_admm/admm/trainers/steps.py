@@ -81,10 +81,6 @@ class Steps:
             lambda: [slot.measured(g) for slot, g in zip(slots, gradients)],
         )
 
-    def _is_bound(self):
-        """Whether some w must be 0.0 somewhere, a boolean tensor."""
-        return ops.logical_or(self._progress.retraining(), self._progress.rounds > 0)
-
     def _restrict_weights(self):
         """Under the mask, so that no decay or constraint moves a zero."""
         for slot in self._slots:

@@ -41,7 +41,7 @@ class Trainer(Steps):
 
     def _restrict_weights(self):
         """Nothing is copied where all is free."""
-        if bool(self._is_bound()):
+        if bool(self._progress.retraining()) or bool(self._progress.rounds > 0):
             super()._restrict_weights()
 
     def random_state(self):
