@@ -17,13 +17,13 @@ def save(model, path, compiled=None):
             can be loaded as it is.
     """
     copy = copying.copied(model)
-    if compiled and _is_known(compiled):
+    if compiled and is_known(compiled):
         copy.compile_from_config(compiled)
     with files.replacing(path, ".keras") as temporary:
         copy.save(temporary)
 
 
-def _is_known(compiled):
+def is_known(compiled):
     """Whether it holds no function or class of one's own."""
     try:
         keras.saving.deserialize_keras_object(compiled)
