@@ -188,6 +188,14 @@ def test_sensitivity_takes_from_what_does_not_matter(data):
     assert got["useful/kernel"] + got["head/kernel"] == (2 * 2048 + 32) // 2 - 16
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 1.0])
+def test_a_share_of_the_multiplications(model, share):
+    whole = spent(model, {}, "macs")
+    allocation = tf_admm.allocate(model, macs=share)
+    count = spent(model, allocation, "macs")
+    assert 0.99 * share * whole < count <= share * whole * (1 + 1e-9)
+
+
 @pytest.mark.parametrize("method", ["uniform", "magnitude"])
 def test_floors(model, method):
     """At the least budget each kernel keeps as many weights as it has outputs."""
@@ -212,6 +220,7 @@ def test_filters_keep_one_at_least(model):
         ({"ratio": 1e6}, "ratio="),
         ({"ratio": 0.5}, "ratio=1,"),
         ({"macs": 10}, "macs="),
+        ({"macs": 1e-4}, "macs=0.0"),
         ({"bytes": 10}, "bytes="),
         ({"nonzeros": 10**9}, "nonzeros="),
     ],

@@ -165,6 +165,17 @@ def test_a_tile_is_of_outputs_of_a_kernel():
         assert kept < 4 or kept % 4 == 0 or kept == group.channels * width
 
 
+def test_a_share_is_of_the_whole_model():
+    model = wide()
+    whole = left(model, "macs", None)
+    options = {"structure": "channels", "verbose": 0}
+    share = tf_admm.allocate(model, macs=0.4, **options)
+    count = tf_admm.allocate(model, macs=int(0.4 * whole), **options)
+    assert share.items() and {k: v.fraction for k, v in share.items()} == {
+        k: v.fraction for k, v in count.items()
+    }
+
+
 @pytest.mark.parametrize("tile", [0, -1, 1.5, "8", None])
 def test_a_tile_that_is_none(tile):
     with pytest.raises(ValueError, match="`tile`.*positive int.*Received: tile="):
@@ -187,6 +198,8 @@ def test_what_can_not_be():
     model = compiled("residual")
     with pytest.raises(ValueError, match="nearest is macs=.*'head'.*an output"):
         tf_admm.allocate(model, macs=10, structure="channels")
+    with pytest.raises(ValueError, match="nearest is macs=0.*Received: macs=0.001$"):
+        tf_admm.allocate(model, macs=0.001, structure="channels")
     with pytest.raises(ValueError, match="nothing is pruned"):
         tf_admm.allocate(model, macs=10**9, structure="channels")
     with pytest.raises(ValueError, match="'a'.*excluded|excluded.*'a'"):

@@ -21,8 +21,8 @@ def evaluated(given):
     if spec.classes is None:
         raise BadInput(
             "MODEL_OR_TFLITE",
-            f"Expected a TFLite file of one output. Received: {path}, of "
-            f"{', '.join(outputs)}",
+            "Expected a TFLite file of one output (`tf-admm report` with its .keras "
+            f"file measures others). Received: {path}, of {', '.join(outputs)}",
         )
     mode = "binary" if spec.classes == 1 else "int"
     reading = data.Reading(

@@ -27,7 +27,7 @@ def allocate(
     ratio: float | None = None,
     nonzeros: int | None = None,
     bytes: int | None = None,
-    macs: int | None = None,
+    macs: float | None = None,
     method: str = "magnitude",
     constraint: Callable[[float], RateConstraint] = Sparsity,
     exclude: Iterable[str] = (),
@@ -55,8 +55,8 @@ def allocate(
         nonzeros: int, weights kept. One of the budgets is given.
         bytes: int, bytes of the kernels in a float32 TFLite file, each stored
             dense or sparse, whichever is less; an estimate.
-        macs: int, multiplications of one sample that are left; of a functional
-            or sequential model.
+        macs: float, multiplications of one sample that are left, or their share if at
+            most 1.0; of a functional or sequential model.
         method: `"uniform"`, the same sparsity everywhere; `"erk"`,
             Erdos-Renyi-kernel; `"magnitude"`, one threshold for all weights;
             `"sensitivity"`, where the loss on `data` suffers least, measured one

@@ -7,6 +7,7 @@ import numpy as np
 
 from tf_admm.allocation import bounds
 from tf_admm.allocation import sensitivity
+from tf_admm.allocation.budget import Budget
 from tf_admm.allocation.remains import Remains
 from tf_admm.constraints import GroupSparsity
 from tf_admm.structure import groups
@@ -183,26 +184,22 @@ def allocate(model, name, budget, method, exclude, samples, tile, **measuring):
     unit = "nonzeros" if name == "ratio" else name
     left = Remains(model, everything, found, unit, samples)
     full = left([share.units for share in found])
-    wanted = full / budget if name == "ratio" else budget
-    least = left([1] * len(found))
-    if not least * (1 - 1e-9) <= wanted <= full * (1 + 1e-9):
-        nearest = least if wanted < least else full
-        nearest = full / nearest if name == "ratio" else nearest
-        raise ValueError(
-            f"Invalid value for argument `{name}`. Expected a budget that can be met: "
-            f"the nearest is {name}={nearest:.12g}"
-            f"{_holders(model, everything, found, unit, samples, wanted < least)}. "
-            f"Received: {name}={budget:.12g}"
-        )
+    limit = Budget(name, budget, full)
+
+    def why(too_small):
+        if not too_small:
+            return "nothing is pruned"
+        held = _holders(model, everything, found, unit, samples)
+        return f"one channel of each group is left; these stay: {held}"
+
+    limit.check(left([1] * len(found)), full, why)
     level = METHODS[method](found, left, model=model, **measuring)
-    counts = meet(found, level, left, wanted)
+    counts = meet(found, level, left, limit.cost)
     return {s.path: s.constraint(kept) for s, kept in zip(found, counts)}
 
 
-def _holders(model, everything, found, unit, samples, too_small):
+def _holders(model, everything, found, unit, samples):
     """What the groups that stay hold up, the largest first."""
-    if not too_small:
-        return ", at which nothing is pruned"
     chosen = {share.path for share in found}
     held = []
     for group in everything:
@@ -210,7 +207,4 @@ def _holders(model, everything, found, unit, samples, too_small):
             alone = Remains(model, [group], [Share(group)], unit, samples)
             part = 1 - alone([0]) / alone([group.channels])
             held.append((part, group.name, members.why_not(group) or "excluded"))
-    named = [
-        f"'{name}' ({part:.0%}): {why}" for part, name, why in sorted(held)[:-4:-1]
-    ]
-    return f", at which one channel of each group is left; these stay: {named}"
+    return [f"'{name}' ({part:.0%}): {why}" for part, name, why in sorted(held)[:-4:-1]]

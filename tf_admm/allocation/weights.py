@@ -3,6 +3,7 @@
 from tf_admm.allocation import costs
 from tf_admm.allocation import methods
 from tf_admm.allocation import shares as sharing
+from tf_admm.allocation.budget import Budget
 from tf_admm.constraints import RateConstraint
 from tf_admm.structure import kernels
 from tf_admm.structure import selectors
@@ -15,8 +16,6 @@ BUDGETS = {
 }
 #: Parts that hold a budget up, in its message.
 MOST_NAMED = 3
-#: Relative; of a budget that has been printed.
-ROUNDING = 1e-9
 
 
 def allocate(
@@ -34,21 +33,12 @@ def allocate(
     shares = [sharing.Share(kernel, constraint, cost) for kernel in chosen]
     _check_saves(shares, name)
     spent = sum(cost(kernel, kernel.size) for kernel in fixed)
-    if name == "ratio":
-        total = sum(kernel.size for kernel in (*chosen, *fixed))
-        budget = total / budget
-
-        def worded(c):
-            return total / (c + spent)
-    else:
-
-        def worded(c):
-            return c + spent
-
+    full = spent + sum(cost(kernel, kernel.size) for kernel in chosen)
+    limit = Budget(name, budget, full)
     held = [
         (cost(kernel, kernel.size), kernel, _why(kernel, exclude)) for kernel in fixed
     ]
-    _check_budget(shares, budget - spent, worded, name, held)
+    _check_budget(shares, limit, spent, held)
     level = methods.METHODS[method](
         chosen,
         constraint,
@@ -56,7 +46,7 @@ def allocate(
         model=model,
         **measuring,
     )
-    kept = sharing.meet(shares, level, budget - spent)
+    kept = sharing.meet(shares, level, limit.cost - spent)
     return {s.kernel.path: s.constraint(k) for s, k in zip(shares, kept)}
 
 
@@ -119,22 +109,16 @@ def _check_saves(shares, name):
             )
 
 
-def _check_budget(shares, budget, worded, name, held):
+def _check_budget(shares, limit, spent, held):
+    def why(too_small):
+        if not too_small:
+            return "nothing is zero"
+        floors = [(s.cost(s.floor), s.kernel, "its floor") for s in shares]
+        return f"each kernel keeps its floor; {_largest(held, floors, shares)}"
+
     least = sum(share.cost(share.floor) for share in shares)
     most = sum(share.cost(share.units) for share in shares)
-    # The nearest, as it is printed, can be met.
-    if not least * (1 - ROUNDING) <= budget <= most * (1 + ROUNDING):
-        if budget < least:
-            floors = [(s.cost(s.floor), s.kernel, "its floor") for s in shares]
-            end = f"each kernel keeps its floor; {_largest(held, floors, shares)}"
-        else:
-            end = "nothing is zero"
-        nearest = worded(least if budget < least else most)
-        raise ValueError(
-            f"Invalid value for argument `{name}`. Expected a budget that can be "
-            f"met: the nearest is {name}={nearest:.12g}, at which {end}. "
-            f"Received: {name}={worded(budget):.12g}"
-        )
+    limit.check(spent + least, spent + most, why)
 
 
 def _largest(held, floors, shares):

@@ -25,9 +25,15 @@ def define(values):
     for name, text in (
         ("nonzeros", "Weights kept."),
         ("bytes", "Bytes of the kernels in a TFLite file, an estimate."),
-        ("macs", "Multiplications of one sample that are left."),
     ):
         flags.DEFINE_integer(name, None, text, lower_bound=1, flag_values=values)
+    flags.DEFINE_float(
+        "macs",
+        None,
+        "Multiplications of one sample that are left; their share if at most 1.",
+        lower_bound=0,
+        flag_values=values,
+    )
     flags.DEFINE_enum(
         "method",
         None,
