@@ -13,6 +13,7 @@ from tf_admm.compression import CompressionReport
 from tf_admm.compression import compress
 from tf_admm.post_training import PostTrainingReport
 from tf_admm.post_training import prune_post_training
+from tf_admm.post_training import recalibrate
 from tf_admm.reporting import DeploymentReport
 from tf_admm.reporting import report
 from tf_admm.shrinking import ShrinkReport
@@ -52,6 +53,7 @@ __all__ = [
     "kinds",
     "plan",
     "prune_post_training",
+    "recalibrate",
     "register_layer",
     "report",
     "save_compressed",

@@ -117,6 +117,11 @@ def count(part):
     return len(keras.tree.flatten(part[0])[0])
 
 
+def steps(part, batch_size):
+    """Number of batches of an epoch."""
+    return -(-count(part) // batch_size) if isinstance(part, tuple) else len(part)
+
+
 def inputs(paths, reading):
     """The first inputs alone, as arrays, to calibrate int8 on."""
     found = load(paths, dataclasses.replace(reading, labels=False, whole=True))

@@ -10,6 +10,7 @@ import shutil
 import keras
 
 import tf_admm
+from tf_admm.structure import statistics
 from tf_admm_cli import data
 from tf_admm_cli import objective
 from tf_admm_cli import sets
@@ -32,7 +33,8 @@ def pruned(given, opened):
     with backup.kept():
         before = objective.evaluated(model, validation)
         name, dense = objective.headline(model, before, given.metric)
-        _fit(admm, train, validation, given, name, backup)
+        with statistics.following(model, data.steps(train, given.batch_size)):
+            _fit(admm, train, validation, given, name, backup)
     value = objective.evaluated(model, validation)[name]
     size = tf_admm.save_compressed(model, given.output)
     backup.remove()

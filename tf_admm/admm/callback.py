@@ -30,7 +30,8 @@ class ADMMCallback(keras.callbacks.Callback):
     `admm_primal`, `admm_dual`, `admm_primal_rel`, `admm_dual_rel` (see
     `ADMMModel.residuals`), `admm_changed` (the share of what is kept that the last
     update exchanged) and `rho`. Callbacks listed after it can write and watch them.
-    Where ADMM has not converged as the weights are cut, a warning says what to change.
+    Where ADMM has not converged as the weights are cut, or batch normalisation is too
+    slow for the steps of the training, a warning says what to change.
 
     Args:
         admm_epochs: int, positive, the epochs of ADMM; equal to `epochs` for a
@@ -93,6 +94,8 @@ class ADMMCallback(keras.callbacks.Callback):
         epochs, steps = self.params["epochs"], self.params["steps"]
         self._epochs = self.admm_epochs or max(1, round(2 * epochs / 3))
         self._check(epochs, steps)
+        if steps:
+            health.warn_of_statistics(self.model, epochs, steps, stacklevel=4)
         if self.model.phase == DENSE:
             optimizer.check_moves(self.model.optimizer)
         self._rounds = parts.Rounds(self._epochs, self.rounds)

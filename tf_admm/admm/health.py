@@ -1,6 +1,8 @@
-"""What is said where ADMM has not converged as the weights are cut."""
+"""What is said where ADMM has not converged, or statistics don't follow."""
 
 import warnings
+
+from tf_admm.structure import statistics
 
 #: Above these the cut is likely to cost accuracy that ADMM could have kept.
 CHANGED, DUAL, PRIMAL = 0.3, 1.0, 0.3
@@ -32,3 +34,21 @@ def warn(model, steps, stacklevel):
             f"{found['admm_primal_rel']:.2g}). Use {advice}, or more epochs of ADMM.",
             stacklevel=stacklevel,
         )
+
+
+def warn_of_statistics(model, epochs, steps, stacklevel):
+    """A warning if batch normalisation does not follow within the whole training."""
+    found = statistics.slow(model, epochs * steps)
+    if not found:
+        return
+    most = max(layer.momentum for layer in found)
+    wanted = statistics.momentum(steps)
+    warnings.warn(
+        f"The statistics of {len(found)} `BatchNormalization` layers are slow: with "
+        f"momentum={most:g}, {most ** (epochs * steps):.0%} of them will still be of "
+        f"the weights before after the {epochs * steps} steps of this training, and "
+        "validation will look worse than the model is. Give these layers "
+        f"`momentum={wanted:.2g}` before, or call `tf_admm.recalibrate(model, x)` "
+        "after it.",
+        stacklevel=stacklevel,
+    )

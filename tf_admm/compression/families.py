@@ -99,7 +99,7 @@ class Channels:
         """Of a model that may be smaller already."""
         return allocate(
             model,
-            macs=share * self.total,
+            macs=share / self.left(model),
             structure="channels",
             method="uniform",
             tile=TILE,

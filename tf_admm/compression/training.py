@@ -12,6 +12,7 @@ from tf_admm.compression import rates
 from tf_admm.compression.best import Best
 from tf_admm.schedules import Cubic
 from tf_admm.structure import copying
+from tf_admm.structure import statistics
 from tf_admm.structure import walking
 
 #: The last file of a backup by `BackupAndRestore`.
@@ -89,7 +90,15 @@ class Trainer:
         kept = Cubic(min(EXCESS, excess))
         _drop_less(model, excess)
         admm = ADMMModel(model, constraints, kept=kept)
-        history, best = {}, Best(objective, self._first, folder)
+        best = Best(objective, self._first, folder)
+        with statistics.following(model, self._data.steps):
+            history = self._phases(number, admm, folder, best)
+        if history is not None:
+            best.restore(model)
+        return history
+
+    def _phases(self, number, admm, folder, best):
+        history = {}
         for begin, end, decay in (
             (0, self._first, DECAY),
             (self._first, self.epochs, 0.0),
@@ -101,7 +110,6 @@ class Trainer:
                     history.setdefault(name, []).extend(map(float, values))
                 if admm.epoch + 1 < end:
                     return None
-        best.restore(model)
         return history
 
     def _fit(self, number, admm, begin, end, folder, best):

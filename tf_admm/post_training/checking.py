@@ -1,4 +1,6 @@
-"""What `prune_post_training` asks of its samples and of the weights."""
+"""What pruning without training asks of samples and of weights."""
+
+import contextlib
 
 import keras
 import numpy as np
@@ -32,6 +34,19 @@ def checked(model, samples):
             "Expected `samples` to be finite. Received: NaN or infinity in them"
         )
     return found
+
+
+@contextlib.contextmanager
+def called(model, samples):
+    """A scope in which a model is called on samples that may not be for it."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"Expected `samples` that the model '{model.name}' can be called on. "
+            f"Received: {described(samples)}; the call raised {type(error).__name__}: "
+            f"{error}"
+        ) from error
 
 
 def described(samples):

@@ -65,14 +65,8 @@ class Pass:
             self._model(samples, training=False)
 
     def _try(self, samples):
-        try:
+        with checking.called(self._model, samples):
             self._call(samples)
-        except Exception as error:
-            raise ValueError(
-                f"Expected `samples` that the model '{self._model.name}' can be called "
-                f"on. Received: {checking.described(samples)}; the call raised "
-                f"{type(error).__name__}: {error}"
-            ) from error
 
     def _record(self, layer, x):
         self._calls.setdefault(id(layer), []).append(problems.numbers(x))
