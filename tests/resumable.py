@@ -3,7 +3,8 @@
     python resumable.py OUT BACKUP_DIR ORDER UPDATE_FREQ [EPOCH BATCH]
 
 Started again with the same backup folder, without EPOCH and BATCH, it goes on.
-BATCH -1 is the end of the epoch, just after the backup is written.
+BATCH -1 is the end of the epoch, just after the backup is written. UPDATE_FREQ
+"unknown" is "auto", with data of a length that Keras can't know.
 """
 
 import os
@@ -62,7 +63,7 @@ def build(update_freq):
             "middle": sets.GroupSparsity(0.5),
             "fc2": sets.Sparsity(0.6),
         },
-        "auto" if update_freq == "auto" else tf_admm.schedules.Cosine(1e-3, 1e-1),
+        "auto" if update_freq in ("auto", "unknown") else tf_admm.schedules.Cosine(1e-3, 1e-1),
         tf_admm.schedules.Cubic(3.0),
         regrowth=1.0,
     )
@@ -73,11 +74,20 @@ def build(update_freq):
 
 
 def callbacks(backup_dir, order, update_freq, kill):
+    update_freq = "auto" if update_freq == "unknown" else update_freq
     admm = tf_admm.ADMMCallback(ADMM_EPOCHS, update_freq, rounds=1)
     backup = keras.callbacks.BackupAndRestore(backup_dir, double_checkpoint=True)
     if order == "backup_first":
         return [backup, *kill, admm]
     return [admm, backup, *kill]
+
+
+def of_unknown_length(x, y):
+    """A dataset of which nobody knows how long it is."""
+    import tensorflow as tf
+
+    data = tf.data.Dataset.from_tensor_slices((x, y.astype("float32"))).batch(10)
+    return data.filter(lambda x, y: True)
 
 
 def main(out, backup_dir, order, update_freq, *at):
@@ -88,8 +98,9 @@ def main(out, backup_dir, order, update_freq, *at):
     y = x @ rng.normal(size=(12, 5)).astype("float32")
     train = datasets.Shuffled(x, y, batch_size=10, seed=3)
     admm = build(update_freq)
+    data = of_unknown_length(x, y) if update_freq == "unknown" else train.batches
     admm.fit(
-        train.batches,
+        data,
         epochs=EPOCHS,
         shuffle=False,
         verbose=0,

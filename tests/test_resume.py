@@ -64,6 +64,8 @@ def undisturbed(tmp_path_factory):
         # A new round due and not begun; rho and the pace found as it runs.
         ("backup_first", "auto", [(1, -1)]),
         pytest.param("backup_first", "auto", [(1, -1), (2, 3)], marks=slow),
+        # The length of the epochs is found in the first, and its update not yet made.
+        ("backup_first", "unknown", [(0, -1)]),
         # In mid-epoch, in either phase.
         pytest.param("backup_last", "4", [(1, 3), (3, 4)], marks=slow),
         # Within the first epoch, before there is any backup; at an epoch's end.

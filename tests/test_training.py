@@ -541,6 +541,36 @@ def test_updates_by_steps_of_unknown_number(update_freq, monkeypatch):
     assert_pruned(admm)
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=slow)])
+def test_epochs_of_unknown_length_are_learnt_from_the_first(jit_compile, monkeypatch):
+    """From the second on, updates come about when they would if it were known.
+
+    Keras on TensorFlow counts one step more in the first epoch of a fit.
+    """
+    runs = []
+    original = tf_admm.ADMMModel.dual_update
+
+    def recorded(self, t=1.0):
+        runs[-1].append(t)
+        original(self, t)
+
+    monkeypatch.setattr(tf_admm.ADMMModel, "dual_update", recorded)
+    monkeypatch.setattr(tf_admm.ADMMModel, "has_followed", lambda self: True)
+    task = build("mlp")
+    for data in (dataset(task), dataset(task).filter(lambda x, y: True)):
+        runs.append([])
+        admm = make(task, jit_compile=jit_compile)
+        ours = tf_admm.ADMMCallback(4)
+        admm.fit(data, epochs=5, shuffle=False, verbose=0, callbacks=[ours])
+        assert_pruned(admm)
+    known, unknown = runs
+    assert known == pytest.approx([step / 24 for step in range(1, 25)])
+    assert unknown[0] == 0.25 < unknown[1]
+    assert 18 <= len(unknown) <= 21 and unknown == sorted(unknown)
+    assert 0.94 < unknown[-1] <= 1.0
+
+
 def test_mask_is_of_the_last_z_step():
     """With W-steps after the last update, one more Z-step makes the mask."""
     task = build("mlp")

@@ -99,7 +99,6 @@ class ADMMCallback(keras.callbacks.Callback):
         if self.model.phase == DENSE:
             optimizer.check_moves(self.model.optimizer)
         self._rounds = parts.Rounds(self._epochs, self.rounds)
-        self._pace = parts.pace(self.update_freq, self._rounds, steps)
         self._steps = 0
         if self.model.restored:
             # Keras has drawn since, as `fit` began.
@@ -145,7 +144,18 @@ class ADMMCallback(keras.callbacks.Callback):
         self.model.epoch = epoch
         self._epoch = epoch
         self._counting = self.model.phase == ADMM
+        self._length = self._length_of(epoch)
+        self._pace = self._pace_of(self._length)
         self._pace.begin(self.model)
+
+    def _length_of(self, epoch):
+        """Steps of an epoch; those of the ones before, if Keras can't know."""
+        if self.params["steps"] or not epoch:
+            return self.params["steps"]
+        return self.model.admm_steps // epoch or None
+
+    def _pace_of(self, length):
+        return parts.pace(self.update_freq, self._rounds, length)
 
     def _check_replay(self, epoch):
         if self.model.restored and self.model.epoch == epoch:
@@ -172,8 +182,9 @@ class ADMMCallback(keras.callbacks.Callback):
 
     def _catch_up(self, epoch):
         """Make what was due when a backup was written, and not yet made."""
-        replayed = self._pace.at_end and self._replay
-        if self._pace.is_due(self.model) and not replayed:
+        pace = self._pace_of(self._length_of(epoch if epoch > 1 else 0))
+        replayed = pace.at_end and self._replay
+        if parts.is_late(self.model, pace) and not replayed:
             self.model.dual_update(self._t(epoch))
         self._turn(epoch)
 
@@ -202,9 +213,8 @@ class ADMMCallback(keras.callbacks.Callback):
         if self._pace.looks(done) and self._pace.is_due(self.model):
             self._pace.note(done)
             self._note_steps()
-            self.model.dual_update(
-                self._t(self._epoch + (done / steps if steps else 0))
-            )
+            share = min(1.0, done / self._length) if self._length else 0.0
+            self.model.dual_update(self._t(self._epoch + share))
 
     def _note_steps(self):
         self._steps = self.model.steps_since_update

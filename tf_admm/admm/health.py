@@ -19,11 +19,13 @@ def warn(model, steps, stacklevel):
     found = model.residuals
     if model.changed > CHANGED or found["admm_dual_rel"] > DUAL:
         wanted = f"rho={10 * model.rho:.1g} or more" if model.rho else "a positive rho"
+        freq = 4 * max(1, steps)
+        if freq < model.admm_steps:
+            wanted += f", `update_freq={freq}` in `ADMMCallback`"
         warnings.warn(
             "ADMM has not settled on what to keep: the last update exchanged "
             f"{model.changed:.0%} of it (admm_dual_rel={found['admm_dual_rel']:.2g}). "
-            f"U grows faster than W follows. Use {wanted}, "
-            f"`update_freq={4 * max(1, steps)}` in `ADMMCallback`, or more epochs.",
+            f"U grows faster than W follows. Use {wanted}, or more epochs.",
             stacklevel=stacklevel,
         )
     elif found["admm_primal_rel"] > PRIMAL:

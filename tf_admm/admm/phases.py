@@ -46,6 +46,7 @@ class Phases:
             )
         self._cut()
         self._slots.regrow(1.0 + self.regrowth)
+        self._progress.updated()
         self._progress.rounds.assign_add(1)
         self._begin(self.schedule.again(self.rho))
 
@@ -76,7 +77,7 @@ class Phases:
         self._note(sums)
         self._change_rho(self._next_rho(t, followed, kept))
         self._progress.depart(self.penalty(), updates.size(sums))
-        self._progress.steps.assign(0)
+        self._progress.updated()
 
     def _check_phase(self):
         if self.phase != ADMM:

@@ -12,7 +12,7 @@ UNSHOWN = ("admm_penalty", "admm_primal", "admm_dual", "admm_dual_rel")
 #: W that is within so many times ||W|| of Z - U is there.
 NEAR = 0.01
 #: Variables of a run that files of release 1 lack.
-LATER = ("changed", "rounds", "pulled")
+LATER = ("changed", "rounds", "pulled", "walked")
 
 
 class Progress:
@@ -34,6 +34,7 @@ class Progress:
             exchanged.
         rounds: int variable, how often the budget was given back.
         pulled: float variable, the penalty as the last update left it (`depart`).
+        walked: int variable, W-steps of ADMM before the last update.
     """
 
     def __init__(self, add_weight):
@@ -56,11 +57,17 @@ class Progress:
         self.changed = state("changed")
         self.rounds = state("rounds", dtype="int32")
         self.pulled = state("pulled")
+        self.walked = state("walked", dtype="int32")
 
     def enter(self, phase):
         """Begin one of `PHASES`."""
         self.steps.assign(0)
         self.phase.assign(PHASES.index(phase))
+
+    def updated(self):
+        """Count W-steps from here."""
+        self.walked.assign_add(value(self.steps))
+        self.steps.assign(0)
 
     def depart(self, penalty, size):
         """Note the penalty that W sets out from, or that of `2 NEAR ||W||` if greater.

@@ -26,6 +26,11 @@ class Reading:
         return self._read("steps")
 
     @property
+    def admm_steps(self) -> int:
+        """W-steps of the ADMM phase."""
+        return self._read("walked") + self.steps_since_update
+
+    @property
     def epoch(self) -> int:
         """The epoch that last began, as `ADMMCallback` notes it."""
         return self._read("epoch")

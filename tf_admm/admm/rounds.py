@@ -45,8 +45,8 @@ class EveryEpoch:
         return False
 
     def is_due(self, model):
-        """Whether Z and U are updated now, or should have been before."""
-        return model.steps_since_update > 0
+        """Whether Z and U are updated now."""
+        return False
 
     def note(self, done):
         """They were updated, so many steps into the epoch."""
@@ -81,16 +81,19 @@ class EverySteps:
 class Following:
     """When W has followed Z half of the way, or a tenth of a round has passed.
 
+    Where the length of the epoch isn't known, also as it ends.
+
     Args:
         epochs: int, those of the shortest round.
         steps: int, those of an epoch; `None` where that isn't known.
     """
 
-    at_end = False
     #: Steps of a round where the length of the epoch isn't known.
     unknown = 5000
 
     def __init__(self, epochs, steps):
+        # An epoch of unknown length may be over before anything is due.
+        self.at_end = steps is None
         total = epochs * steps if steps else self.unknown
         self._every, self._longest = max(1, total // 100), max(1, total // 10)
 
@@ -119,3 +122,8 @@ def pace(update_freq, rounds, steps):
     if update_freq == "auto":
         return Following(rounds.shortest, steps)
     return EverySteps(update_freq)
+
+
+def is_late(model, pace):
+    """Whether an update was due as the last epoch ended, and is not made."""
+    return model.steps_since_update > 0 if pace.at_end else pace.is_due(model)
