@@ -85,7 +85,7 @@ def pruned(dense, train, momentum):
             verbose=2,
             callbacks=[tf_admm.ADMMCallback(4)],
         )
-    print(*(each.message for each in told), sep="\n")
+    print(*(w.message for w in told if "statistics" in str(w.message)), sep="\n")
     return compiled(model, 1e-3, 1)
 
 

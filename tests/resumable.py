@@ -55,7 +55,7 @@ def build(update_freq):
             keras.layers.Dense(5, name="fc2"),
         ]
     )
-    sets = tf_admm.constraints
+    sets, found = tf_admm.constraints, update_freq in ("auto", "unknown")
     admm = tf_admm.ADMMModel(
         model,
         {
@@ -63,7 +63,7 @@ def build(update_freq):
             "middle": sets.GroupSparsity(0.5),
             "fc2": sets.Sparsity(0.6),
         },
-        "auto" if update_freq in ("auto", "unknown") else tf_admm.schedules.Cosine(1e-3, 1e-1),
+        "auto" if found else tf_admm.schedules.Cosine(1e-3, 1e-1),
         tf_admm.schedules.Cubic(3.0),
         regrowth=1.0,
     )

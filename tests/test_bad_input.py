@@ -118,7 +118,7 @@ MODELS = {
     "negative rho": (mlp, FC1, -0.1, ["`rho`", "rho=-0.1"]),
     "NaN rho": (mlp, FC1, np.nan, ["`rho`", "rho=nan"]),
     "infinite rho": (mlp, FC1, np.inf, ["`rho`", "rho=inf"]),
-    "rho in words": (mlp, FC1, "0.1", ["`rho`", "rho=0.1"]),
+    "rho in words": (mlp, FC1, "0.1", ["`rho`", "rho='0.1'"]),
     "true rho": (mlp, FC1, True, ["`rho`", "rho=True"]),
     "no rho": (mlp, FC1, None, ["`rho`", "rho=None"]),
     "a dict as rho": (mlp, FC1, {"a": 1}, ["`rho`", "rho={'a': 1}"]),
@@ -182,7 +182,7 @@ def test_functions_of_a_model_are_found():
 def test_sparsity(bad):
     with pytest.raises(ValueError) as error:
         Sparsity(bad)
-    assert_says(error, ["`sparsity`", "a number in [0, 1]", f"sparsity={bad}"])
+    assert_says(error, ["`sparsity`", "a number in [0, 1]", f"sparsity={bad!r}"])
 
 
 # What `ADMMCallback` is given.
@@ -192,14 +192,14 @@ def test_sparsity(bad):
 def test_admm_epochs(bad):
     with pytest.raises(ValueError) as error:
         ADMMCallback(bad)
-    assert_says(error, ["`admm_epochs`", "a positive integer", f"admm_epochs={bad}"])
+    assert_says(error, ["`admm_epochs`", "a positive integer", f"admm_epochs={bad!r}"])
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1.5, "batch", None])
 def test_update_freq(bad):
     with pytest.raises(ValueError) as error:
         ADMMCallback(3, update_freq=bad)
-    assert_says(error, ["`update_freq`", "'epoch' or a", f"update_freq={bad}"])
+    assert_says(error, ["`update_freq`", "'epoch' or a", f"update_freq={bad!r}"])
 
 
 #: Arguments of the callback and of `fit`, and what the error says.
@@ -424,7 +424,7 @@ def test_dual_update_outside_of_the_admm_phase(phase):
 
 def test_wrapping_a_wrapper():
     admm = wrapped()
-    with pytest.raises(ValueError, match="overrides"):
+    with pytest.raises(ValueError, match="overrides.*give its `.model`"):
         ADMMModel(admm, HALF)
 
 

@@ -670,7 +670,7 @@ def test_sparsity_is_a_fraction(bad):
         Sparsity(bad)
     message = str(error.value)
     assert "`sparsity`. Expected a number in [0, 1]" in message
-    assert f"Received: sparsity={bad}" in message
+    assert f"Received: sparsity={bad!r}" in message
 
 
 @pytest.mark.parametrize("good", [0, 1, np.float32(0.5), np.float64(0.9), np.int64(1)])

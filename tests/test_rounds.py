@@ -9,6 +9,7 @@ import pytest
 
 import tf_admm
 from tf_admm import schedules
+from tf_admm.admm import optimizer as steps
 from tf_admm.admm import rounds as parts
 from tf_admm.constraints import GroupSparsity
 from tf_admm.constraints import Sparsity
@@ -48,6 +49,48 @@ def fit(admm, epochs, *callbacks, batch_size=20, **kwargs):
 
 def zeros(admm):
     return [int(np.sum(np.array(w) == 0)) for w, _ in admm.masks]
+
+
+# The optimizer.
+
+OPT = keras.optimizers
+
+
+@pytest.mark.parametrize(
+    "optimizer, most",
+    [
+        (OPT.SGD(0.1), 10.0),
+        (OPT.SGD(0.1, momentum=0.9), 1.0),
+        (OPT.LossScaleOptimizer(OPT.SGD(0.05, momentum=0.9)), 2.0),
+        (OPT.SGD(OPT.schedules.ExponentialDecay(0.2, 9, 0.5), momentum=0.5), 2.5),
+        (OPT.RMSprop(0.01, momentum=0.5), 50.0),
+        (OPT.Adam(0.01, beta_1=0.99), 100.0),
+        (OPT.SGD(0.0, momentum=0.9), np.inf),
+    ],
+)
+def test_what_a_step_levels(optimizer, most):
+    assert steps.steepest(optimizer) == pytest.approx(most)
+
+
+@pytest.mark.parametrize("rho, limited", [("auto", True), (40.0, False)])
+def test_a_rho_that_is_found_is_one_that_the_next_optimizer_bears(rho, limited):
+    """Going on with another optimizer, within ADMM."""
+    admm = pruned(sparsity=0.8, rho=rho)
+    stop = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: setattr(admm, "stop_training", epoch == 3)
+    )
+    fit(admm, 12, tf_admm.ADMMCallback(8), stop)
+    admm.compile(OPT.SGD(0.005, momentum=0.95), "mse", jit_compile=False)
+    before = admm.rho
+    assert admm.phase == "admm" and before > 10.0
+    pulls = [before * np.array(slot.u) for slot in admm._slots]
+    admm.limit_rho()
+    assert admm.rho == pytest.approx(10.0 if limited else before)
+    for slot, pull in zip(admm._slots, pulls):
+        np.testing.assert_allclose(admm.rho * np.array(slot.u), pull, rtol=1e-5)
+    if limited:
+        fit(admm, 12, tf_admm.ADMMCallback(8), initial_epoch=4)
+        assert admm.phase == "retraining"
 
 
 # Rounds.
@@ -338,13 +381,17 @@ def test_share_that_changed():
     assert admm.changed > 0.5
 
 
-def test_what_a_cut_would_cost():
+@pytest.mark.parametrize(
+    "how", [{"validation_data": (X[:40], Y[:40])}, {"validation_split": 0.32}]
+)
+def test_what_a_cut_would_cost(how):
     admm = pruned(rho=0.5)
-    validation = (X[:40], Y[:40])
     ours = tf_admm.ADMMCallback(2, evaluate_cut=True)
-    history = fit(admm, 4, ours, validation_data=validation).history
+    history = fit(admm, 4, ours, **how).history
+    validation = how.get("validation_data", (X[81:], Y[81:]))
     assert len(history["val_loss_cut"]) == 4
     assert history["val_loss_cut"][2:] == history["val_loss"][2:]
+    assert len(set(history["val_loss_cut"])) == 4
     admm = pruned(rho=0.5, kept=schedules.Cubic(3.0))
     admm.begin()
     before = admm.model.get_weights()
@@ -372,11 +419,11 @@ def test_one_number_does():
     [
         ({"sparsity": 1.0}, "sparsity=1.0"),
         ({"sparsity": -0.1}, "sparsity=-0.1"),
-        ({"sparsity": "half"}, "sparsity=half"),
+        ({"sparsity": "half"}, "sparsity='half'"),
         ({"sparsity": 0.5, "constraints": Sparsity(0.5)}, "not both"),
         ({"regrowth": -1.0}, "regrowth=-1.0"),
         ({"regrowth": float("inf")}, "regrowth=inf"),
-        ({"rho": "best"}, "rho=best"),
+        ({"rho": "best"}, "rho='best'"),
     ],
 )
 def test_bad_arguments_of_the_model(kwargs, said):
@@ -408,7 +455,7 @@ def test_what_evaluates_the_cut_is_a_bool():
 
 @pytest.mark.parametrize("rounds", [-1, 0.5, "2"])
 def test_bad_rounds(rounds):
-    with pytest.raises(ValueError, match=f"rounds={rounds}"):
+    with pytest.raises(ValueError, match=f"rounds={rounds!r}"):
         tf_admm.ADMMCallback(rounds=rounds)
 
 

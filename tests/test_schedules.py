@@ -94,7 +94,7 @@ def test_bad_values(make, name, bad):
         make(bad)
     message = str(error.value)
     assert f"`{name}`. Expected a finite," in message
-    assert f"Received: {name}={bad}" in message
+    assert f"Received: {name}={bad!r}" in message
 
 
 @pytest.mark.parametrize("ends", [(0.0, 1.0), (1.0, 0.0)])

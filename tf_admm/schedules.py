@@ -142,8 +142,8 @@ class Balanced(Schedule):
     tenth of what is kept was exchanged, or where `||W - Z||` is more than `imbalance`
     times the way of Z, both relative; and shrinks by it where the way of Z is as much
     the longer. It does not shrink while the sets keep more than they will: W lies in a
-    set that is loose enough, which says nothing of the one to come. It stays below what
-    plain gradient descent would oscillate at.
+    set that is loose enough, which says nothing of the one to come. It stays below the
+    curvature that one step of gradient descent levels, momentum and all.
 
     Args:
         share: float, positive.
@@ -176,8 +176,8 @@ class Balanced(Schedule):
         if is_weak or found.primal > self.imbalance * found.dual:
             return min(rho * self.factor, found.most)
         if found.kept == 1.0 and found.dual > self.imbalance * found.primal:
-            return rho / self.factor
-        return rho
+            rho /= self.factor
+        return min(rho, found.most)
 
     def again(self, rho):
         return rho
@@ -258,6 +258,6 @@ def _number(name, value, minimum):
         kind = "positive" if minimum > 0.0 else "non-negative"
         raise ValueError(
             f"Invalid value for argument `{name}`. Expected a finite, {kind} "
-            f"number, or a `tf_admm.schedules.Schedule`. Received: {name}={value}"
+            f"number, or a `tf_admm.schedules.Schedule`. Received: {name}={value!r}"
         )
     return float(value)

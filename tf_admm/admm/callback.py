@@ -38,7 +38,8 @@ class ADMMCallback(keras.callbacks.Callback):
             first fit without retraining. By default two thirds of `epochs`.
         update_freq: `"auto"`, `"epoch"`, or an int, the number of W-steps from one
             update of Z and U to the next. `"auto"` updates when W has come half of the
-            way to Z - U, and at the latest after a tenth of the ADMM phase. With
+            way to Z - U, and at the latest after a tenth of the ADMM phase; where the
+            length of an epoch can't be known, also as the first ends. With
             `steps_per_execution`, the update is made at the first boundary at or after.
         rounds: int, how often the budget is given back and pruned again (`regrowth`
             of `ADMMModel`), which divides the ADMM epochs in `rounds + 1` equal parts;
@@ -121,8 +122,8 @@ class ADMMCallback(keras.callbacks.Callback):
             )
         if self.evaluate_cut and self.model.validate_cut is None:
             raise ValueError(
-                "Expected `validation_data` in `fit`, on which to evaluate the cut. "
-                "Received: none, and evaluate_cut=True"
+                "Expected `validation_data` or `validation_split` in `fit`, to judge "
+                "the cut on. Received: neither, and evaluate_cut=True"
             )
 
     def _check_update_freq(self, steps):
@@ -141,6 +142,7 @@ class ADMMCallback(keras.callbacks.Callback):
             self._begin(epoch)
         if self.model.phase == ADMM:
             self._catch_up(epoch)
+            self.model.limit_rho()
         self.model.epoch = epoch
         self._epoch = epoch
         self._counting = self.model.phase == ADMM
@@ -260,5 +262,5 @@ def _check_integer(name, value, least, expected):
     if not arguments.is_whole(value) or value < least:
         raise ValueError(
             f"Invalid value for argument `{name}`. Expected {expected}. Received: "
-            f"{name}={value}"
+            f"{name}={value!r}"
         )

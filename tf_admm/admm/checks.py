@@ -63,7 +63,7 @@ def check_regrowth(regrowth):
     if not arguments.is_real(regrowth) or not 0.0 <= regrowth < math.inf:
         raise ValueError(
             "Invalid value for argument `regrowth`. Expected a finite, non-negative "
-            f"number. Received: regrowth={regrowth}"
+            f"number. Received: regrowth={regrowth!r}"
         )
 
 
@@ -81,7 +81,7 @@ def check_model(model):
             f"`ADMMModel` take their place. Received: the model '{model.name}' "
             f"of class {type(model).__name__}, which overrides {own}. Move what "
             "they do to `compile(loss=..., metrics=...)`, or to `add_loss` in "
-            "a layer."
+            "a layer. Of an `ADMMModel`, give its `.model`."
         )
 
 

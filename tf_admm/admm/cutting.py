@@ -1,6 +1,6 @@
 """What a run would be worth if its weights were cut now."""
 
-import functools
+import math
 from typing import Any
 
 import keras
@@ -36,7 +36,11 @@ class Cutting:
 
     def _validation(
         self,
+        x,
+        y,
+        sample_weight,
         validation_data,
+        validation_split,
         validation_steps,
         validation_batch_size,
         batch_size,
@@ -46,11 +50,28 @@ class Cutting:
 
         A function, since Keras wraps the containers among the attributes of a layer.
         """
-        if validation_data is None:
+        if validation_data is None and not validation_split:
             return None
-        return functools.partial(
-            self.evaluate_cut,
-            validation_data,
-            batch_size=validation_batch_size or batch_size,
-            steps=validation_steps,
-        )
+
+        def evaluated():
+            data = validation_data
+            if data is None:
+                data = _set_aside((x, y, sample_weight), validation_split)
+            return self.evaluate_cut(
+                data,
+                batch_size=validation_batch_size or batch_size,
+                steps=validation_steps,
+            )
+
+        return evaluated
+
+
+def _set_aside(data, share):
+    """The last rows of arrays, as Keras takes them for `validation_split`."""
+    parts = [part for part in data if part is not None]
+    rows = len(keras.tree.flatten(parts)[0])
+    start = math.floor(rows * (1.0 - share))
+    return tuple(
+        None if part is None else keras.tree.map_structure(lambda a: a[start:], part)
+        for part in data
+    )

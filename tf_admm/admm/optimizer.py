@@ -14,10 +14,7 @@ def settings(optimizer):
         ValueError: if no optimizer can be made from it.
     """
     try:
-        with warnings.catch_warnings():
-            # Keras warns of functions that it writes into a config.
-            warnings.simplefilter("ignore", UserWarning)
-            config = _without_schedules(optimizer.get_config())
+        config = _without_schedules(_config(optimizer))
         _made(optimizer, config)
     except Exception as error:
         raise ValueError(
@@ -63,15 +60,34 @@ def check_moves(optimizer):
 
 
 def steepest(optimizer):
-    """`1 / learning rate`: the curvature that one step of gradient descent levels."""
+    """`(1 - momentum) / learning rate`: the curvature that one step levels.
+
+    With momentum m, a step of gradient descent goes on to `1 / (1 - m)` of its length.
+    """
     rate = rate_of(optimizer)
-    return 1.0 / rate if rate > 0.0 else math.inf
+    return (1.0 - _momentum(_config(optimizer))) / rate if rate > 0.0 else math.inf
+
+
+def _momentum(config):
+    """The momentum in a config, that of an inner optimizer too; 0.0 if there is none.
+
+    The averages of Adam and its like have other names, and lengthen no step.
+    """
+    inner = [value for value in config.values() if isinstance(value, dict)]
+    return max(config.get("momentum") or 0.0, *map(_momentum, inner), 0.0)
 
 
 def rate_of(optimizer):
     """The learning rate as it is now, a float."""
     rate = keras.ops.convert_to_tensor(optimizer.learning_rate)
     return float(keras.ops.convert_to_numpy(rate))
+
+
+def _config(optimizer):
+    with warnings.catch_warnings():
+        # Keras warns of functions that it writes into a config.
+        warnings.simplefilter("ignore", UserWarning)
+        return optimizer.get_config()
 
 
 def _made(optimizer, config):

@@ -79,6 +79,15 @@ class Phases:
         self._progress.depart(self.penalty(), updates.size(sums))
         self._progress.updated()
 
+    def limit_rho(self) -> None:
+        """What a schedule of residuals found, below what this optimizer would bear."""
+        if self.schedule.measures and self.rho > self._most:
+            self._change_rho(self._most)
+
+    @property
+    def _most(self):
+        return optimizer.steepest(self.optimizer) if self.compiled else math.inf
+
     def _check_phase(self):
         if self.phase != ADMM:
             raise RuntimeError(
@@ -97,7 +106,7 @@ class Phases:
             changed=self.changed,
             followed=followed,
             pull=self._slots.pull(self.steps_since_update) if self._is_measuring else 0,
-            most=optimizer.steepest(self.optimizer) if self.compiled else math.inf,
+            most=self._most,
             kept=kept,
         )
         rho = self.schedule.update(t, self.rho, found)

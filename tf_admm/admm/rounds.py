@@ -90,12 +90,15 @@ class Following:
 
     #: Steps of a round where the length of the epoch isn't known.
     unknown = 5000
+    #: Steps between two updates at least: after one, W has followed by chance.
+    least = 3
 
     def __init__(self, epochs, steps):
         # An epoch of unknown length may be over before anything is due.
         self.at_end = steps is None
         total = epochs * steps if steps else self.unknown
-        self._every, self._longest = max(1, total // 100), max(1, total // 10)
+        self._every = max(self.least, total // 100)
+        self._longest = max(self.least, total // 10)
 
     def begin(self, model):
         self._looked_at = -(model.steps_since_update % self._every)

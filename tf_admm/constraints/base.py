@@ -270,7 +270,7 @@ def fraction(name, value):
     if not arguments.is_real(value) or not 0.0 <= value <= 1.0:
         raise ValueError(
             f"Invalid value for argument `{name}`. Expected a number in "
-            f"[0, 1], the fraction of zeros. Received: {name}={value}"
+            f"[0, 1], the fraction of zeros. Received: {name}={value!r}"
         )
     return float(value)
 
@@ -280,7 +280,7 @@ def positive(name, value):
     if not arguments.is_whole(value) or value < 1:
         raise ValueError(
             f"Invalid value for argument `{name}`. Expected a positive integer. "
-            f"Received: {name}={value}"
+            f"Received: {name}={value!r}"
         )
     return int(value)
 

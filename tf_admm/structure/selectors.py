@@ -110,7 +110,7 @@ def _of_function(kernel, function, name):
         raise ValueError(
             f"Expected `{name}` to be a constraint of `tf_admm.constraints`, such "
             "as `Sparsity(0.9)`, `None`, or a function from a kernel to one of "
-            f"these. Received: {name}={value}"
+            f"these. Received: {name}={value!r}"
         )
     return value
 
