@@ -13,6 +13,8 @@ from tf_admm.admm import progress
 
 #: Of the keys of what a backend draws random numbers from, beside Keras' seeds.
 RANDOM = "random_"
+#: The module that PyTorch's optimizers are of in a config, and what any backend knows.
+OF_TORCH, OF_ANY = "keras.src.backend.torch.optimizers", "keras.optimizers"
 #: Of files that Keras writes as one.
 ENDINGS = (".keras", ".weights.h5")
 
@@ -54,6 +56,10 @@ class Saving:
         with checkpoints.all_or_nothing(variables):
             super().load_weights(*args, **kwargs)
 
+    def compile_from_config(self, config):
+        """`keras.Model.compile_from_config`, of what any backend has saved."""
+        super().compile_from_config(_for_any_backend(config))
+
     def save_own_variables(self, store):
         super().save_own_variables(store)
         checkpoints.save(store, self.model, self._slots)
@@ -71,6 +77,16 @@ class Saving:
         self.drawn = states
         self.set_random_state(states)
         self.restored = True
+
+
+def _for_any_backend(config):
+    """The config with optimizers by their public names."""
+    if not isinstance(config, dict):
+        return config
+    config = {key: _for_any_backend(value) for key, value in config.items()}
+    if str(config.get("module")).startswith(OF_TORCH):
+        config["module"] = OF_ANY
+    return config
 
 
 def _whole(path, overwrite):
