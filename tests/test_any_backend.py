@@ -195,7 +195,6 @@ def plain_and_wrapped(name, optimizer, callback, compile_args=None, **kwargs):
         pytest.param("mlp", "ema", True, True, marks=slow),
         pytest.param("residual", "sgd", True, True, marks=slow),
         pytest.param("mlp", "nadam", True, True, marks=slow),
-        pytest.param("several", "rmsprop", True, False, marks=slow),
         pytest.param("lstm", "adam", False, True, marks=slow),
         pytest.param("attention", "lion", False, True, marks=slow),
         pytest.param("subclassed", "global_clipnorm", False, False, marks=slow),
@@ -211,13 +210,19 @@ def test_rho_zero_is_plain_keras(name, optimizer, xla, callback):
 
 
 @pytest.mark.slow
-def test_rho_zero_is_nearly_plain_keras_when_xla_fuses_a_regularizer():
+@pytest.mark.parametrize(
+    "name, optimizer, callback",
+    [("regularized", "nadam", True), ("several", "rmsprop", False)],
+)
+@pytest.mark.filterwarnings("ignore:`fit` has pruned nothing")
+def test_rho_zero_is_nearly_plain_keras_where_xla_fuses(name, optimizer, callback):
     """XLA rounds `g + 2 l w + 0 (w - z + u)` otherwise than `g + 2 l w`.
 
-    Measured: the weights differ by at most 6e-8 after 12 steps.
+    Measured: the weights differ by at most 6e-8 after 12 steps; of several outputs, one
+    loss by as much, on one CPU of two.
     """
     plain, wrapped = plain_and_wrapped(
-        "regularized", "nadam", True, {"jit_compile": compiled(True)}
+        name, optimizer, callback, {"jit_compile": compiled(True)}
     )
     for expected, found in zip(plain, wrapped):
         for key, value in expected.items():
