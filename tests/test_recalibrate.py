@@ -47,7 +47,7 @@ def test_they_are_those_of_the_batches(size):
     model = convnet()
     tf_admm.recalibrate(model, IMAGES, batch_size=size)
     first, last = norms(model)
-    x = np.array(model.layers[0](IMAGES))
+    x = keras.ops.convert_to_numpy(model.layers[0](IMAGES))
     mean, variance = averages(x, size)
     np.testing.assert_allclose(first.moving_mean, mean, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(first.moving_variance, variance, rtol=1e-4)
@@ -58,7 +58,7 @@ def test_they_are_those_of_the_batches(size):
         for b in batches
     ]
     conv = model.layers[1].layers[-1]
-    y = np.array(conv(np.maximum(np.concatenate(normal), 0)))
+    y = keras.ops.convert_to_numpy(conv(np.maximum(np.concatenate(normal), 0)))
     np.testing.assert_allclose(
         last.moving_mean, averages(y, size)[0], rtol=1e-4, atol=1e-5
     )
