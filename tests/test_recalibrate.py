@@ -135,11 +135,21 @@ def test_statistics_follow_within_an_epoch(steps, momentum):
     assert {layer.momentum for layer in norms(model)} == {SLOW}
 
 
+class AsInInference(L.BatchNormalization):
+    def call(self, inputs, training=None, mask=None):
+        return super().call(inputs, training=False, mask=mask)
+
+
 @pytest.mark.filterwarnings("error:The statistics of")
-@pytest.mark.parametrize("momentum, warns", [(SLOW, True), (0.9, False)])
-def test_statistics_that_do_not_follow_are_told(momentum, warns):
+@pytest.mark.parametrize(
+    "kind, momentum, warns",
+    [(L.BatchNormalization, SLOW, True), (L.BatchNormalization, 0.9, False)]
+    + [(AsInInference, SLOW, False)],
+)
+def test_statistics_that_do_not_follow_are_told(kind, momentum, warns):
+    """And those that stay where they are, are not."""
     x, y = IMAGES.reshape(100, -1), RNG.normal(size=(100, 1))
-    stack = [L.Dense(4), L.BatchNormalization(momentum=momentum), L.Dense(1)]
+    stack = [L.Dense(4), kind(momentum=momentum), L.Dense(1)]
     model = keras.Sequential([keras.Input((108,)), *stack])
     admm = tf_admm.ADMMModel(model, sparsity=0.5)
     admm.compile("adam", "mse", jit_compile=False)

@@ -1,5 +1,6 @@
 """The callback that says when Z and U are updated."""
 
+import math
 import warnings
 
 import keras
@@ -95,8 +96,8 @@ class ADMMCallback(keras.callbacks.Callback):
         epochs, steps = self.params["epochs"], self.params["steps"]
         self._epochs = self.admm_epochs or max(1, round(2 * epochs / 3))
         self._check(epochs, steps)
-        if steps:
-            health.warn_of_statistics(self.model, epochs, steps, stacklevel=4)
+        # Where the number of steps isn't known, they are taken to be enough.
+        self._statistics = health.Statistics(self.model, epochs, steps or math.inf)
         if self.model.phase == DENSE:
             optimizer.check_moves(self.model.optimizer)
         self._rounds = parts.Rounds(self._epochs, self.rounds)
@@ -225,6 +226,7 @@ class ADMMCallback(keras.callbacks.Callback):
         logs = {} if logs is None else logs
         if self.model.phase == RETRAINING:
             self.model.check_retrained()
+        self._statistics.warn(stacklevel=4)
         logs["admm_penalty"] = self.model.penalty()
         in_admm = self.model.phase == ADMM
         if in_admm and self._pace.at_end and self.model.steps_since_update:

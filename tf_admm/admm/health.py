@@ -2,6 +2,7 @@
 
 import warnings
 
+from tf_admm.admm import progress
 from tf_admm.structure import statistics
 
 #: Above these the cut is likely to cost accuracy that ADMM could have kept.
@@ -38,19 +39,39 @@ def warn(model, steps, stacklevel):
         )
 
 
-def warn_of_statistics(model, epochs, steps, stacklevel):
-    """A warning if batch normalisation does not follow within the whole training."""
-    found = statistics.slow(model, epochs * steps)
-    if not found:
-        return
-    most = max(layer.momentum for layer in found)
-    wanted = statistics.momentum(steps)
-    warnings.warn(
-        f"The statistics of {len(found)} `BatchNormalization` layers are slow: with "
-        f"momentum={most:g}, {most ** (epochs * steps):.0%} of them will still be of "
-        f"the weights before after the {epochs * steps} steps of this training, and "
-        "validation will look worse than the model is. Give these layers "
-        f"`momentum={wanted:.2g}` before, or call `tf_admm.recalibrate(model, x)` "
-        "after it.",
-        stacklevel=stacklevel,
-    )
+class Statistics:
+    """Says so, once, if batch normalisation does not follow within a training.
+
+    Args:
+        model: the `ADMMModel`, as the training begins.
+        epochs, steps: int, of the training, and of an epoch.
+    """
+
+    def __init__(self, model, epochs, steps):
+        self._epochs, self._steps = epochs, steps
+        slow = statistics.slow(model, epochs * steps)
+        self._before = [(layer, progress.value(layer.moving_mean)) for layer in slow]
+
+    def warn(self, stacklevel):
+        """A warning, if an epoch has moved what is slow.
+
+        A layer may be called with `training=False`: its statistics are to stay.
+        """
+        pairs, self._before = self._before, []
+        slow = [
+            layer.momentum
+            for layer, before in pairs
+            if progress.value(layer.moving_mean) != before
+        ]
+        if not slow:
+            return
+        total = self._epochs * self._steps
+        warnings.warn(
+            f"The statistics of {len(slow)} `BatchNormalization` layers are slow: with "
+            f"momentum={max(slow):g}, {max(slow) ** total:.0%} of them will still be "
+            f"of the weights before after the {total} steps of this training, and "
+            "validation will look worse than the model is. Give these layers "
+            f"`momentum={statistics.momentum(self._steps):.2g}` before, or call "
+            "`tf_admm.recalibrate(model, x)` after it.",
+            stacklevel=stacklevel,
+        )
