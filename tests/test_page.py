@@ -164,7 +164,9 @@ def test_the_frontier(regression, tmp_path):
     title = found.pictures[0]
     assert "3 models, asked for 0.32" in title
     assert "ten, has 10.00 % of multiplications left and 0.3100" in title
-    assert {"dense, 0.3000", "good enough", "not good enough"} <= set(found.data)
+    assert {"dense, 0.3000", "within the goal", "not within the goal"} <= set(
+        found.data
+    )
 
 
 def test_a_column_has_one_number_of_decimals(regression, tmp_path):
@@ -213,7 +215,7 @@ def test_a_title_says_where_its_axis_begins(regression, tmp_path):
 
 def test_a_frontier_that_nothing_meets(regression, tmp_path):
     found = drawn(tmp_path, regression, frontier=POINTS[2:])
-    assert "None is good enough" in found.pictures[0]
+    assert "None is within the goal" in found.pictures[0]
 
 
 @pytest.mark.parametrize("size", [0.0, 1.5, float("nan")])

@@ -129,7 +129,7 @@ class CompressionReport(Printed):
         )
         for name in (f"{self.noun} left", self.metric, "minutes"):
             table.add_column(name, justify="right")
-        table.add_column("good enough?")
+        table.add_column("within the goal?")
         found = [self.dense, *(stage["metric"] for stage in self.stages)]
         dense, *values = words.values(found, self.metric)
         table.add_row("dense", words.share(1.0), dense, "", "")

@@ -32,7 +32,7 @@ def _by_label(points):
     """The points, and what is said of them."""
     found = {}
     for point in sorted(points, key=lambda point: (not point.meets, point.why)):
-        label = "good enough" if point.meets else point.why or "not good enough"
+        label = "within the goal" if point.meets else point.why or "not within the goal"
         found.setdefault(label, []).append(point)
     return found
 
@@ -77,7 +77,7 @@ def _axes(axes, points, unit, metric):
 
 
 def smallest(points):
-    """The smallest that is good enough, or `None`."""
+    """The smallest within the goal, or `None`."""
     good = [point for point in points if point.meets]
     return min(good, key=lambda point: point.size, default=None)
 
@@ -87,8 +87,8 @@ def _title(points, unit, metric, bound):
     text = f"{metric or 'metric'} over {unit}, {len(points)} models{asked}. "
     best = smallest(points)
     if best is None:
-        return text + "None is good enough."
+        return text + "None is within the goal."
     return text + (
-        f"The smallest that is good enough, {best.name}, has "
+        f"The smallest within the goal, {best.name}, has "
         f"{words.share(best.size)} of {unit} and {words.value(best.metric, metric)}."
     )

@@ -75,7 +75,7 @@ def tolerance(max_drop, metric, best):
 
 
 def answer(meets, why):
-    """Whether something is good enough, and why not where that isn't plain."""
+    """Whether something is within the goal, and why not where that isn't plain."""
     return "yes" if meets else f"no: {why}" if why else "no"
 
 
