@@ -2,7 +2,6 @@
 
 import gzip
 import os
-import sys
 import warnings
 
 import keras
@@ -733,18 +732,6 @@ def test_bad_samples(build, samples, message, tmp_path):
     with pytest.raises(ValueError, match=f"Expected `samples`.*{message}"):
         to_tflite(build(), tmp_path / "a.tflite", samples=samples)
     assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.slow
-def test_import_is_light():
-    import subprocess
-
-    code = (
-        "import sys, tf_admm.export.report as r; "
-        "assert 'ai_edge_litert' not in sys.modules; "
-        "assert 'tensorflow_model_optimization' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_files_that_share_a_saved_model_are_the_same(tmp_path):

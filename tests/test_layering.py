@@ -241,7 +241,7 @@ assert warnings.filters == filters, "warnings"
 assert keras.config.dtype_policy().name == policy, "dtype policy"
 assert keras.__version__.startswith("3."), "Keras"
 assert tensorflow.config.threading.get_intra_op_parallelism_threads() == threads
-for name in ("tensorflow_model_optimization", "tf_keras"):
+for name in ("tensorflow_model_optimization", "tf_keras", "ai_edge_litert"):
     assert name not in sys.modules, name
 """
 
