@@ -43,7 +43,7 @@ def run():
 
 def assert_restored(admm):
     # That release had none of these.
-    later = "changed", "rounds", "pulled"
+    later = "changed", "rounds", "pulled", "walked"
     found = [[slot.z, slot.u, slot.settled] for slot in admm._slots]
     held = [v for slot in admm._slots for v in slot.state.variables]
     rest = [v for v in admm.variables if id(v) not in map(id, held)]
