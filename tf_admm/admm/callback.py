@@ -185,6 +185,7 @@ class ADMMCallback(keras.callbacks.Callback):
 
     def _catch_up(self, epoch):
         """Make what was due when a backup was written, and not yet made."""
+        # As in the epoch that is over: of the first, no length was known before.
         pace = self._pace_of(self._length_of(epoch if epoch > 1 else 0))
         replayed = pace.at_end and self._replay
         if parts.is_late(self.model, pace) and not replayed:

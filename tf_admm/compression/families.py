@@ -99,6 +99,7 @@ class Channels:
         """Of a model that may be smaller already."""
         return allocate(
             model,
+            # A share of what there is, since the smallest budgets would be read as one.
             macs=share / self.left(model),
             structure="channels",
             method="uniform",
