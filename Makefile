@@ -5,7 +5,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 # What each backend must do. XLA optimises nothing there: compiling takes the time.
 ANY_BACKEND := tests/test_any_backend.py tests/test_resume.py tests/test_selection.py
-ANY_BACKEND += tests/test_fits.py
+ANY_BACKEND += tests/test_fits.py tests/test_copies.py
 # Two workers on two cores: a second thread of each would wait for the other's.
 ONE := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 ON_JAX := $(ONE) KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0

@@ -4,6 +4,7 @@ import tempfile
 import warnings
 
 import keras
+import numpy as np
 
 from tf_admm.structure import walking
 from tf_admm.structure.seeds import seeds
@@ -36,16 +37,25 @@ def copy_state(old: keras.Layer, new: keras.Layer) -> None:
     if not new.built:
         new.build_from_config(old.get_build_config())
     for a, b in zip(seeds(old), seeds(new), strict=True):
-        b.assign(a)
+        b.assign(_own(a))
     pairs = list(zip(walking.walk(old), walking.walk(new), strict=True))
     for (a, _), (b, _) in pairs:
         store = {}
         a.save_own_variables(store)
-        b.load_own_variables(store)
+        b.load_own_variables({key: _own(value) for key, value in store.items()})
         if hasattr(a, "save_assets"):
             with tempfile.TemporaryDirectory() as folder:
                 a.save_assets(folder)
                 b.load_assets(folder)
+
+
+def _own(value):
+    """A value in memory of its own, as if it came from a file.
+
+    JAX would hand on the buffer itself, which a step of either model then gives away.
+    """
+    is_tensor = keras.ops.is_tensor(value)
+    return keras.ops.convert_to_numpy(value) if is_tensor else np.array(value)
 
 
 def compile_config(model):
