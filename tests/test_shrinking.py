@@ -554,3 +554,32 @@ def test_sizes_that_are_open(name):
     for size in (4, 9):
         x = graphs.inputs_of(model, size=size)
         np.testing.assert_allclose(np.array(small(x)), np.array(model(x)), atol=1e-5)
+
+
+STRUCTURES = {
+    "tensor": lambda x: x,
+    "list": lambda x: [x],
+    "tuple": lambda x: (x,),
+    "dict": lambda x: {"features": x},
+}
+
+
+@pytest.mark.parametrize("of_outputs", STRUCTURES)
+@pytest.mark.parametrize("of_inputs", STRUCTURES)
+def test_one_input_or_output_stays_in_its_structure(of_inputs, of_outputs, tmp_path):
+    """As in `keras.Model(base.inputs, outputs)`."""
+    inputs = keras.Input((8,), name="features")
+    outputs = layers.Dense(3)(layers.Dense(16, "relu", name="a")(inputs))
+    given = STRUCTURES[of_inputs](inputs), STRUCTURES[of_outputs](outputs)
+    model = keras.Model(*given)
+    kill(model.get_layer("a"), [0, 1], 0.0)
+    small, _ = tf_admm.shrink(model, verbose=0)
+    assert small.get_layer("a").units == 14
+    keras.tree.assert_same_structure(small.input, given[0])
+    keras.tree.assert_same_structure(small.output, given[1])
+    x = STRUCTURES[of_inputs](np.ones((4, 8), "float32"))
+    found, expected = small.predict(x, verbose=0), model.predict(x, verbose=0)
+    keras.tree.assert_same_structure(found, expected)
+    for a, b in zip(keras.tree.flatten(found), keras.tree.flatten(expected)):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    tf_admm.export.to_tflite(small, tmp_path / "a.tflite", samples=x, sparse=False)

@@ -7,6 +7,7 @@ from tf_admm.shrinking import initializers
 from tf_admm.structure.copying import copy_state
 from tf_admm.structure.masking import attach_mask
 from tf_admm.structure.masking import mask_of
+from tf_admm.structure.tracing import named_inputs
 
 
 def rebuilt(model, traced, graph):
@@ -19,7 +20,7 @@ def rebuilt(model, traced, graph):
         traced: its `Trace`.
         graph: its `Graph`.
     """
-    inputs = keras.tree.map_structure(_input, _named_inputs(model), traced.inputs)
+    inputs = keras.tree.map_structure(_input, named_inputs(model), traced.inputs)
     builder = _Builder(graph, traced, inputs)
     for call in traced.roots:
         builder.add(call, ())
@@ -27,13 +28,16 @@ def rebuilt(model, traced, graph):
     if isinstance(model, keras.Sequential) and builder.is_chain:
         small = keras.Sequential([inputs, *builder.layers], name=model.name)
     else:
-        small = keras.Model(inputs, outputs, name=model.name)
+        small = keras.Model(inputs, _outputs(model, outputs), name=model.name)
     builder.set_weights()
     return small
 
 
-def _named_inputs(model):
-    return model.inputs[0] if len(model.inputs) == 1 else model.input
+def _outputs(model, tensors):
+    """The outputs as the model was given them: a call takes one out of its list."""
+    if isinstance(model, keras.Sequential):
+        return tensors
+    return keras.tree.pack_sequence_as(model.output, keras.tree.flatten(tensors))
 
 
 def _input(old, symbolic):

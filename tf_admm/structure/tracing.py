@@ -51,11 +51,16 @@ def symbolic_inputs(model):
             f"happens between layers is known. Received: the model '{model.name}' of "
             f"type {type(model).__name__}. Of an `ADMMModel`, give its `.model`."
         )
-    # A `Sequential` that was never called has `inputs`, but no `input`.
-    structure = model.inputs[0] if len(model.inputs) == 1 else model.input
     return keras.tree.map_structure(
-        lambda x: keras.KerasTensor(x.shape, x.dtype), structure
+        lambda x: keras.KerasTensor(x.shape, x.dtype), named_inputs(model)
     )
+
+
+def named_inputs(model):
+    """The inputs of a functional or sequential model, in the structure it was given."""
+    # A `Sequential` that was never called has `inputs`, but no `input`.
+    is_sequential = isinstance(model, keras.Sequential)
+    return model.inputs[0] if is_sequential else model.input
 
 
 def _closed(call):

@@ -5,6 +5,8 @@ import re
 import keras
 import numpy as np
 
+from tf_admm.structure.tracing import named_inputs
+
 #: Size of the random samples along dimensions that the model leaves open.
 OPEN_SIZE = 32
 #: Number of random samples; two batches if the model has a batch size.
@@ -133,11 +135,8 @@ def output_names(outputs):
 
 
 def _structure(model, samples):
-    if isinstance(model, keras.Sequential):
-        return model.inputs[0]
-    # Only functional models have `inputs`; `input` is their nest of them.
     if getattr(model, "inputs", None):
-        return model.input
+        return named_inputs(model)
     if samples is not None:
         return keras.tree.map_structure(_open_batch, samples)
     config = model.get_build_config() or {}
