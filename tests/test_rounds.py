@@ -171,6 +171,24 @@ def test_channels_come_back_whole():
     assert np.any(np.array(admm.masks[0][0]) != 0, axis=0).sum() == 16
 
 
+def test_nothing_is_due_as_a_round_ends(monkeypatch):
+    """40 steps a round: looked at every third, and due after 4.
+
+    A run that goes on from a backup of before that end would make it then.
+    """
+    admm = pruned(sparsity=0.5, regrowth=1.0, optimizer=keras.optimizers.Adam(1e-3))
+    waited = []
+    for name in ("regrow", "finalize"):
+        end = getattr(admm, name)
+        monkeypatch.setattr(
+            admm,
+            name,
+            lambda end=end: (waited.append(admm.steps_since_update), end()),
+        )
+    fit(admm, 9, tf_admm.ADMMCallback(8, rounds=3), batch_size=6)
+    assert len(waited) == 4 and max(waited) < 4
+
+
 def test_sets_of_values_are_not_held_back():
     admm = pruned({"a": tf_admm.constraints.Levels.ternary()}, regrowth=1.0)
     fit(admm, 4, tf_admm.ADMMCallback(3, 2, rounds=1))
@@ -346,6 +364,8 @@ def test_rho_goes_on_into_the_next_round_unless_it_has_a_schedule():
     "rho, rate, freq, said",
     [
         (1e-3, 3e-2, 1, "has not settled.*rho=0.01.*`update_freq=4`"),
+        # More than (1 - momentum) / learning rate is no advice.
+        (3e-3, 300.0, 6, "has not settled.*follows. Use `update_freq=24`"),
         (1e-3, 1e-4, 72, "far from Z.*a rho that ends at"),
         pytest.param(
             0.0, 1e-3, 6, "has not settled.*a positive rho", marks=pytest.mark.slow

@@ -187,10 +187,15 @@ class ADMMCallback(keras.callbacks.Callback):
         """Make what was due when a backup was written, and not yet made."""
         # As in the epoch that is over: of the first, no length was known before.
         pace = self._pace_of(self._length_of(epoch if epoch > 1 else 0))
-        replayed = pace.at_end and self._replay
-        if parts.is_late(self.model, pace) and not replayed:
-            self.model.dual_update(self._t(epoch))
+        if not (pace.at_end and self._replay):
+            self._update_if_late(epoch, pace)
         self._turn(epoch)
+
+    def _update_if_late(self, epochs, pace):
+        """What an epoch that is over has left due: a backup may be from before it."""
+        if parts.is_late(self.model, pace):
+            self._note_steps()
+            self.model.dual_update(self._t(epochs))
 
     def _t(self, epochs):
         """Progress of the round, so many epochs into the ADMM phase."""
@@ -230,9 +235,8 @@ class ADMMCallback(keras.callbacks.Callback):
         self._statistics.warn(stacklevel=4)
         logs["admm_penalty"] = self.model.penalty()
         in_admm = self.model.phase == ADMM
-        if in_admm and self._pace.at_end and self.model.steps_since_update:
-            self._note_steps()
-            self.model.dual_update(self._t(epoch + 1))
+        if in_admm:
+            self._update_if_late(epoch + 1, self._pace)
         logs.update(
             self.model.residuals, admm_changed=self.model.changed, rho=self.model.rho
         )

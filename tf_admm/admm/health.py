@@ -2,6 +2,7 @@
 
 import warnings
 
+from tf_admm.admm import optimizer
 from tf_admm.admm import progress
 from tf_admm.structure import statistics
 
@@ -14,19 +15,18 @@ def warn(model, steps, stacklevel):
 
     Args:
         model: the `ADMMModel`, before `finalize`.
-        steps: int, about how many W-steps went from one update to the next.
+        steps: int, about how many W-steps went from one update to the next; 0 if that
+            isn't known, in a run that goes on.
         stacklevel: that of `warnings.warn`.
     """
     found = model.residuals
     if model.changed > CHANGED or found["admm_dual_rel"] > DUAL:
-        wanted = f"rho={10 * model.rho:.1g} or more" if model.rho else "a positive rho"
-        freq = 4 * max(1, steps)
-        if freq < model.admm_steps:
-            wanted += f", `update_freq={freq}` in `ADMMCallback`"
+        advice = ", ".join((*_more_rho(model), *_fewer_updates(model, steps)))
         warnings.warn(
             "ADMM has not settled on what to keep: the last update exchanged "
             f"{model.changed:.0%} of it (admm_dual_rel={found['admm_dual_rel']:.2g}). "
-            f"U grows faster than W follows. Use {wanted}, or more epochs.",
+            f"U grows faster than W follows. Use {f'{advice}, or ' if advice else ''}"
+            "more epochs.",
             stacklevel=stacklevel,
         )
     elif found["admm_primal_rel"] > PRIMAL:
@@ -37,6 +37,19 @@ def warn(model, steps, stacklevel):
             f"{found['admm_primal_rel']:.2g}). Use {advice}, or more epochs of ADMM.",
             stacklevel=stacklevel,
         )
+
+
+def _more_rho(model):
+    """More of it, as far as the optimizer bears it."""
+    if not model.rho:
+        yield "a positive rho"
+    elif 10 * model.rho <= optimizer.steepest(model.optimizer):
+        yield f"rho={10 * model.rho:.1g} or more"
+
+
+def _fewer_updates(model, steps):
+    if 0 < 4 * steps < model.admm_steps:
+        yield f"`update_freq={4 * steps}` in `ADMMCallback`"
 
 
 class Statistics:
