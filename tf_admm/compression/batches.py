@@ -69,6 +69,7 @@ class Data:
         samples: inputs of some rows, in the structure of the model's.
         arrays: nest of all arrays that were given; of a dataset, of the samples.
         is_aside: whether `validation` was set aside from what was given to train on.
+        seed: int, of what a stage draws.
     """
 
     train: Any
@@ -78,6 +79,7 @@ class Data:
     samples: Any
     arrays: Any
     is_aside: bool = False
+    seed: int = 0
 
 
 def of(data, validation, test, batch_size, seed):
@@ -95,7 +97,7 @@ def of(data, validation, test, batch_size, seed):
         TypeError, ValueError: if they are not that.
     """
     if not isinstance(data, tuple | list | dict | np.ndarray):
-        return _of_dataset(data, validation, test, batch_size)
+        return _of_dataset(data, validation, test, batch_size, seed)
     data, is_aside = _arrays("data", data), validation is None
     if is_aside:
         data, validation = _divided(data, seed)
@@ -116,10 +118,11 @@ def of(data, validation, test, batch_size, seed):
         samples=first,
         arrays=(data, validation, test),
         is_aside=is_aside,
+        seed=seed,
     )
 
 
-def _of_dataset(data, validation, test, batch_size):
+def _of_dataset(data, validation, test, batch_size, seed):
     try:
         steps, first = len(data), next(iter(data))
     except TypeError as error:
@@ -143,6 +146,7 @@ def _of_dataset(data, validation, test, batch_size):
         test=test,
         samples=samples,
         arrays=(samples, *arrays),
+        seed=seed,
     )
 
 

@@ -95,7 +95,7 @@ def compress(
         batch_size: int, of arrays; 32 of few rows, 128 of 10,000 or more by default.
         time_limit: float, minutes after which no more is tried, with `max_drop`; half
             as many for channels before weights.
-        seed: int, of the order of the rows.
+        seed: int, of the order of the rows, and of what layers draw.
         output: a folder for `model.keras`, a TFLite file of each type, `report.html`
             and `result.json`; the file of the model is compiled as `model` is. A run
             that was killed goes on if called again with the same arguments.

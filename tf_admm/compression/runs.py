@@ -193,7 +193,8 @@ def check(folder, overwrite=False):
 def fingerprint(model, data, **options):
     """A str of the model's weights, the arrays, and the options."""
     hashed = hashlib.sha256()
-    for variable in model.variables:
+    # Not the seeds, which Keras draws as a model is loaded, and a stage anew.
+    for variable in model.weights:
         hashed.update(np.array(variable).tobytes())
     for x in map(np.asarray, keras.tree.flatten((data.arrays, data.steps))):
         # Of objects, such as strings, there are but addresses.

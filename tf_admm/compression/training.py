@@ -12,6 +12,7 @@ from tf_admm.compression import rates
 from tf_admm.compression.best import Best
 from tf_admm.schedules import Cubic
 from tf_admm.structure import copying
+from tf_admm.structure import seeds
 from tf_admm.structure import statistics
 from tf_admm.structure import walking
 
@@ -89,6 +90,8 @@ class Trainer:
         """
         kept = Cubic(min(EXCESS, excess))
         _drop_less(model, excess)
+        # Of a model that comes from a file, Keras keeps none.
+        seeds.sow(model, [self._data.seed, number])
         admm = ADMMModel(model, constraints, kept=kept)
         best = Best(objective, self._first, folder)
         with statistics.following(model, self._data.steps):

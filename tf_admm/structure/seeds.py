@@ -4,11 +4,24 @@ import contextlib
 import random
 
 import keras
+import numpy as np
 
 
 def seeds(layer):
     """The states of the seed generators of a layer or model."""
     return [v for v in layer.variables if v.name == "seed_generator_state"]
+
+
+def sow(model, seed):
+    """Start all seeds of a model anew.
+
+    Args:
+        model: a Keras model.
+        seed: int, or a list of them.
+    """
+    rng = np.random.default_rng(seed)
+    for state in seeds(model):
+        state.assign([rng.integers(2**31), 0])
 
 
 @contextlib.contextmanager
