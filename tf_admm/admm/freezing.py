@@ -62,10 +62,14 @@ def freeze_sparsity(model: keras.Model) -> keras.Model:
         The model.
 
     Raises:
-        ValueError: if the model is not built, or no kernel of it has zeros.
+        ValueError: if the model is not built, no kernel of it has zeros, or one that
+            has is not all that its layer computes with, as by `enable_lora`.
     """
     checks.check_built(model)
-    frozen = [kernel for kernel in kernels.find(model) if _freeze(kernel.variable)]
+    frozen = [kernel for kernel in kernels.find(model) if _has_zeros(kernel.variable)]
+    checks.check_owners(model, [kernel.variable for kernel in frozen])
+    for kernel in frozen:
+        _keep(kernel.variable, ops.convert_to_tensor(kernel.variable) != 0)
     for variable, mask in members.dead_entries(model):
         _keep(variable, mask)
     if not frozen:
@@ -85,16 +89,11 @@ def freeze_sparsity(model: keras.Model) -> keras.Model:
     return model
 
 
-def _freeze(variable):
-    """Freeze the zeros of one kernel; whether there are any."""
+def _has_zeros(variable):
+    """Whether there are any, with those that averages were written over."""
     if isinstance(variable.constraint, FrozenZeros):
-        # Averages may have been written over the zeros that it has frozen.
         variable.assign(variable.constraint(variable))
-    nonzero = ops.convert_to_tensor(variable) != 0
-    if bool(ops.all(nonzero)):
-        return False
-    _keep(variable, nonzero)
-    return True
+    return not bool(ops.all(ops.convert_to_tensor(variable) != 0))
 
 
 def _keep(variable, mask):

@@ -11,6 +11,7 @@ from tf_admm.admm import updates
 from tf_admm.admm.progress import ADMM
 from tf_admm.admm.progress import DENSE
 from tf_admm.admm.progress import RETRAINING
+from tf_admm.structure import checks
 
 
 class Phases:
@@ -167,6 +168,14 @@ class Phases:
             ValueError: which names the kernels.
         """
         self._slots.check_trainable()
+
+    def check_kernels(self) -> None:
+        """Raise if layers compute with more than the kernels that are pruned.
+
+        Raises:
+            ValueError: which names the layers.
+        """
+        checks.check_owners(self.model, [slot.w for slot in self._slots])
 
     def check_retrained(self) -> None:
         """Raise if retraining has made a kernel NaN or infinite.

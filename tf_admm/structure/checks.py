@@ -2,6 +2,8 @@
 
 import keras
 
+from tf_admm.structure import walking
+
 
 def check_built(model):
     """Raise unless `model` is a built Keras model.
@@ -21,3 +23,38 @@ def check_built(model):
             f"'{model.name}'. Build it first, by `model.build(input_shape)` or "
             "by calling it on a batch."
         )
+
+
+def check_kernels(layers):
+    """Raise if a layer of Keras computes with something else than its kernel.
+
+    Zeros of the kernel would be none: LoRA adds its product to it, and `quantize` puts
+    integers in its place.
+
+    Raises:
+        ValueError: with the layers, and what to do.
+    """
+    adapted = [x.name for x in layers if getattr(x, "lora_enabled", False)]
+    if adapted:
+        raise ValueError(
+            "Expected layers that compute with their kernels alone. Received: "
+            f"`enable_lora` on {adapted}. Merge it first: `model.save_weights` adds it "
+            "to the kernels, and the same model without `enable_lora` loads them."
+        )
+    integers = [x.name for x in layers if getattr(x, "quantization_mode", None)]
+    if integers:
+        raise ValueError(
+            "Expected layers with kernels of floats. Received: `quantize` was called "
+            f"on {integers}. Prune before that."
+        )
+
+
+def check_owners(model, variables):
+    """The same of the layers of a model that own these variables."""
+    wanted = set(map(id, variables))
+    owners = {
+        id(layer): layer
+        for layer, _ in walking.walk(model)
+        if wanted & set(map(id, walking.own_variables(layer)))
+    }
+    check_kernels(owners.values())

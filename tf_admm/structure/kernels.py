@@ -21,7 +21,8 @@ PRUNABLE = (
     "pointwise_kernel",
 )
 #: Never pruned, also where a bias or a scale has several axes.
-NEVER = ("bias", "gamma", "beta")
+NEVER = ("bias", "gamma", "beta", "lora_kernel_a", "lora_kernel_b")
+NEVER += ("lora_embeddings_a", "lora_embeddings_b")
 #: What the files of the first release count. New names come after these.
 COUNTED_FIRST = (*PRUNABLE, "embeddings")
 

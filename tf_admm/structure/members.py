@@ -8,6 +8,7 @@ import numpy as np
 
 from tf_admm.constraints import GroupSparsity
 from tf_admm.constraints.groups import Groups
+from tf_admm.structure import checks
 from tf_admm.structure import groups
 from tf_admm.structure import kernels
 from tf_admm.structure import neighbours
@@ -97,11 +98,14 @@ def match(model, constraints):
 
     Raises:
         ValueError: as `selectors.choose`; and if groups are asked for in a model whose
-            layers can't be traced, or that can't be pruned, or in two ways.
+            layers can't be traced, or that can't be pruned, or in two ways; or weights
+            are asked for that are not all that their layer computes with.
     """
     choices, chosen = choose(model, constraints)
     pairs = [(c.kernel, c.constraint) for c in choices if c.constraint is not None]
-    return Matched(pairs, chosen)
+    matched = Matched(pairs, chosen)
+    checks.check_owners(model, [item.variable for item, _ in matched])
+    return matched
 
 
 def silence(group):

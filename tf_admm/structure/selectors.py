@@ -7,6 +7,7 @@ import keras
 
 from tf_admm.constraints import SetConstraint
 from tf_admm.constraints.sharing import together
+from tf_admm.structure import checks
 
 #: Paths that a message lists.
 MOST_LISTED = 12
@@ -158,6 +159,7 @@ def check_keys(kernels, constraints, name):
         if constraints[key] is not None and not any(
             kernel.variable.trainable for kernel in covered
         ):
+            checks.check_kernels([kernel.layer for kernel in covered])
             raise ValueError(
                 "Expected the kernels to constrain to be trainable. Received: "
                 f"{key!r}, which matches only the untrainable {_listing(covered)}. Set "

@@ -1,0 +1,102 @@
+"""Layers that compute with more than their kernel, or with integers in its place."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tf_admm
+from tf_admm.constraints import GroupSparsity
+from tf_admm.constraints import Sparsity
+
+X = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
+Y = X[:, :3]
+
+
+def built():
+    return keras.Sequential(
+        [
+            keras.Input((8,)),
+            layers.Dense(16, "relu", name="a"),
+            layers.Dense(3, name="b"),
+        ]
+    )
+
+
+def adapted(model):
+    model.get_layer("a").enable_lora(2)
+
+
+def adapted_and_trained(model):
+    adapted(model)
+    model.get_layer("a").trainable = True
+
+
+def quantized(model):
+    model.get_layer("a").quantize("int8")
+
+
+SAID = {
+    adapted: r"`enable_lora` on \['a'\]. Merge it",
+    adapted_and_trained: r"`enable_lora` on \['a'\]. Merge it",
+    quantized: r"`quantize` was called on \['a'\]. Prune before",
+}
+#: What is asked for: of one kernel, and of the channels of all.
+ASKED = {
+    "admm": lambda model: tf_admm.ADMMModel(model, {"a": Sparsity(0.5)}),
+    "samples": lambda model: tf_admm.prune_post_training(
+        model, X, {"a": Sparsity(0.5)}, verbose=0
+    ),
+    "channels": lambda model: tf_admm.ADMMModel(model, {"a": GroupSparsity(0.5)}),
+}
+
+
+@pytest.mark.parametrize("ask", ASKED.values(), ids=list(ASKED))
+@pytest.mark.parametrize("change", SAID)
+def test_what_has_no_zeros_of_its_own_is_not_pruned(change, ask):
+    model = built()
+    change(model)
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=SAID[change]):
+        ask(model)
+    for value, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, other)
+
+
+def test_other_layers_are_pruned_and_adapters_are_no_kernels():
+    model = built()
+    adapted(model)
+    admm = tf_admm.ADMMModel(model, {"b": Sparsity(0.5)})
+    admm.finalize()
+    assert np.sum(np.array(model.get_layer("b").kernel) == 0) == 24
+    assert tf_admm.summary(model, verbose=0).total == 8 * 16 + 16 * 3
+    tf_admm.freeze_sparsity(model)
+    model.compile("adam", "mse")
+    model.fit(X, Y, verbose=0)
+    assert np.any(np.array(model.get_layer("a").lora_kernel_b) != 0)
+    assert np.sum(np.array(model.get_layer("b").kernel) == 0) == 24
+
+
+def test_not_between_pruning_and_retraining():
+    admm = tf_admm.ADMMModel(built(), sparsity=0.5)
+    admm.compile("adam", "mse")
+    admm.fit(X, Y, epochs=1, verbose=0, callbacks=[tf_admm.ADMMCallback(1)])
+    admm.finalize()
+    adapted(admm.model)
+    with pytest.raises(ValueError, match="`enable_lora` on"):
+        admm.fit(X, Y, epochs=2, initial_epoch=1, callbacks=[tf_admm.ADMMCallback(1)])
+    with pytest.raises(ValueError, match="`enable_lora` on"):
+        tf_admm.freeze_sparsity(admm.model)
+
+
+def test_the_way_out_keeps_what_was_learned(tmp_path):
+    model, path = built(), tmp_path / "merged.weights.h5"
+    adapted(model)
+    layer = model.get_layer("a")
+    layer.lora_kernel_b.assign(np.ones(layer.lora_kernel_b.shape))
+    model.save_weights(path)
+    merged = built()
+    merged.load_weights(path)
+    np.testing.assert_allclose(merged(X), model(X), atol=1e-5)
+    tf_admm.ADMMModel(merged, {"a": Sparsity(0.5)}).finalize()
+    assert np.sum(np.array(merged.get_layer("a").kernel) == 0) == 64
