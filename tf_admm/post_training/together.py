@@ -72,4 +72,5 @@ def settled(constraint, items, shares):
 
 
 def _seen(item):
-    return item.canonical(ops.convert_to_tensor(item.variable))
+    # PyTorch warns of numbers that are read off what has a gradient.
+    return item.canonical(ops.stop_gradient(ops.convert_to_tensor(item.variable)))
