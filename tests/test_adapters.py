@@ -51,14 +51,19 @@ ASKED = {
 }
 
 
-@pytest.mark.parametrize("ask", ASKED.values(), ids=list(ASKED))
+#: The channels of a layer whose weights nothing is known of.
+UNKNOWN = "whose channels are not known"
+
+
+@pytest.mark.parametrize("ask", ASKED)
 @pytest.mark.parametrize("change", SAID)
 def test_what_has_no_zeros_of_its_own_is_not_pruned(change, ask):
     model = built()
     change(model)
     before = model.get_weights()
-    with pytest.raises(ValueError, match=SAID[change]):
-        ask(model)
+    said = f"{SAID[change]}|{UNKNOWN}" if ask == "channels" else SAID[change]
+    with pytest.raises(ValueError, match=said):
+        ASKED[ask](model)
     for value, other in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(value, other)
 
@@ -97,6 +102,7 @@ def test_the_way_out_keeps_what_was_learned(tmp_path):
     model.save_weights(path)
     merged = built()
     merged.load_weights(path)
-    np.testing.assert_allclose(merged(X), model(X), atol=1e-5)
+    found, expected = (x.predict(X, verbose=0) for x in (merged, model))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
     tf_admm.ADMMModel(merged, {"a": Sparsity(0.5)}).finalize()
     assert np.sum(np.array(merged.get_layer("a").kernel) == 0) == 64

@@ -56,6 +56,8 @@ def shrunk(model):
 def test_either_trains_and_leaves_the_other(build, make):
     one = build()
     other = make(one)
+    if build is states and BACKEND == "torch":
+        pytest.skip("Keras writes over what PyTorch's gradients need")
     for model in (one, other):
         model.compile(keras.optimizers.SGD(0.1), "mse")
     for trained, left in ((one, other), (other, one), (one, other)):
