@@ -106,3 +106,19 @@ def test_the_way_out_keeps_what_was_learned(tmp_path):
     np.testing.assert_allclose(found, expected, atol=1e-5)
     tf_admm.ADMMModel(merged, {"a": Sparsity(0.5)}).finalize()
     assert np.sum(np.array(merged.get_layer("a").kernel) == 0) == 64
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda model, path: tf_admm.export.to_tflite(model, path),
+        lambda model, path: tf_admm.report(model, verbose=0),
+    ],
+    ids=["to_tflite", "report"],
+)
+def test_files_are_made_of_floats(make, tmp_path):
+    model = built()
+    quantized(model)
+    with pytest.raises(ValueError, match="as it was before that, with dtype='int8'"):
+        make(model, tmp_path / "a.tflite")
+    assert not list(tmp_path.iterdir())

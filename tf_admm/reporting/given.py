@@ -19,6 +19,7 @@ def checked(model, data, metric, samples, representative):
         TypeError, ValueError: if an argument is not as `report` has it.
     """
     checks.check_built(model)
+    checks.check_floats(model)
     symbolic_inputs(model)
     signature = Signature(model)
     if data is None and metric is not None:

@@ -41,11 +41,25 @@ def check_kernels(layers):
             f"`enable_lora` on {adapted}. Merge it first: `model.save_weights` adds it "
             "to the kernels, and the same model without `enable_lora` loads them."
         )
-    integers = [x.name for x in layers if getattr(x, "quantization_mode", None)]
+    _check_floats(layers, "Prune before that")
+
+
+def check_floats(model):
+    """Raise if `quantize` put integers into a layer: no converter takes them."""
+    layers = {id(layer): layer for layer, _ in walking.walk(model)}
+    _check_floats(
+        layers.values(), "Give the model as it was before that, with dtype='int8'"
+    )
+
+
+def _check_floats(layers, mend):
+    # The kernels of float8 are of floats.
+    modes = [(x.name, getattr(x, "quantization_mode", None)) for x in layers]
+    integers = [name for name, mode in modes if mode not in (None, "float8")]
     if integers:
         raise ValueError(
             "Expected layers with kernels of floats. Received: `quantize` was called "
-            f"on {integers}. Prune before that."
+            f"on {integers}. {mend}."
         )
 
 

@@ -18,6 +18,7 @@ from tf_admm.export.tflite import report
 from tf_admm.export.tflite.precision import Precision
 from tf_admm.export.tflite.signature import Signature
 from tf_admm.structure.checks import check_built
+from tf_admm.structure.checks import check_floats
 from tf_admm.structure.precision import float32_compute
 
 #: Rows of the representative data that outputs are compared on.
@@ -100,6 +101,7 @@ def to_tflite(
             nothing is written then.
     """
     check_built(model)
+    check_floats(model)
     path = checking.checked_path(path)
     _check_flags(sparse=sparse, select_tf_ops=select_tf_ops)
     precision = Precision(dtype, (), io_dtype, select_tf_ops)
