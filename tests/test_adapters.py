@@ -68,13 +68,12 @@ def test_what_has_no_zeros_of_its_own_is_not_pruned(change, ask):
         np.testing.assert_array_equal(value, other)
 
 
-def test_other_layers_are_pruned_and_adapters_are_no_kernels():
+def test_other_layers_are_pruned_and_adapters_trained():
     model = built()
     adapted(model)
     admm = tf_admm.ADMMModel(model, {"b": Sparsity(0.5)})
     admm.finalize()
     assert np.sum(np.array(model.get_layer("b").kernel) == 0) == 24
-    assert tf_admm.summary(model, verbose=0).total == 8 * 16 + 16 * 3
     tf_admm.freeze_sparsity(model)
     model.compile("adam", "mse")
     model.fit(X, Y, verbose=0)
@@ -82,16 +81,23 @@ def test_other_layers_are_pruned_and_adapters_are_no_kernels():
     assert np.sum(np.array(model.get_layer("b").kernel) == 0) == 24
 
 
-def test_not_between_pruning_and_retraining():
+def test_an_adapter_of_a_pruned_layer_is_trained_with_a_warning():
     admm = tf_admm.ADMMModel(built(), sparsity=0.5)
     admm.compile("adam", "mse")
     admm.fit(X, Y, epochs=1, verbose=0, callbacks=[tf_admm.ADMMCallback(1)])
     admm.finalize()
     adapted(admm.model)
-    with pytest.raises(ValueError, match="`enable_lora` on"):
-        admm.fit(X, Y, epochs=2, initial_epoch=1, callbacks=[tf_admm.ADMMCallback(1)])
-    with pytest.raises(ValueError, match="`enable_lora` on"):
+    layer = admm.model.get_layer("a")
+    before = np.array(layer.lora_kernel_b)
+    admm.compile("adam", "mse")
+    ours, rest = tf_admm.ADMMCallback(1), {"epochs": 2, "initial_epoch": 1}
+    with pytest.warns(UserWarning, match=r"`enable_lora` on \['a'\]"):
+        admm.fit(X, Y, verbose=0, callbacks=[ours], **rest)
+    with pytest.warns(UserWarning, match=r"`enable_lora` on \['a'\]"):
         tf_admm.freeze_sparsity(admm.model)
+    admm.model.compile("adam", "mse")
+    admm.model.fit(X, Y, verbose=0)
+    assert np.all(before == 0.0) and np.any(np.array(layer.lora_kernel_b) != 0.0)
 
 
 def test_the_way_out_keeps_what_was_learned(tmp_path):

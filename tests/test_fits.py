@@ -141,18 +141,6 @@ def test_what_is_yet_to_be_pruned_can_not_be_frozen():
     assert sum(map(np.count_nonzero, kernels(admm))) == 256 - round(0.8 * 256)
 
 
-def test_an_adapter_of_a_pruned_layer_is_trained():
-    admm = compiled(mlp())
-    fit(admm, 2)
-    layer = admm.model.get_layer("hidden")
-    layer.enable_lora(2)
-    admm.compile("adam", "mse", **HOW)
-    before = np.array(keras.ops.convert_to_numpy(layer.lora_kernel_b))
-    fit(admm, 3, initial_epoch=2)
-    after = np.array(keras.ops.convert_to_numpy(layer.lora_kernel_b))
-    assert np.all(before == 0.0) and np.any(after != 0.0)
-
-
 # Policies.
 
 

@@ -96,7 +96,8 @@ class ADMMCallback(keras.callbacks.Callback):
         epochs, steps = self.params["epochs"], self.params["steps"]
         self._epochs = self.admm_epochs or max(1, round(2 * epochs / 3))
         self._check(epochs, steps)
-        self.model.check_kernels()
+        if self.model.phase == RETRAINING:
+            self.model.warn_of_adapters(stacklevel=4)
         # Where the number of steps isn't known, they are taken to be enough.
         self._statistics = health.Statistics(self.model, epochs, steps or math.inf)
         if self.model.phase == DENSE:

@@ -55,6 +55,9 @@ def freeze_sparsity(model: keras.Model) -> keras.Model:
     `fit` ends, without asking the constraints: call this again after `fit`, which
     puts the same zeros back.
 
+    The factors of `enable_lora` stay free. What they add has no zeros, of which a
+    warning says so.
+
     Args:
         model: a built Keras model.
 
@@ -62,12 +65,12 @@ def freeze_sparsity(model: keras.Model) -> keras.Model:
         The model.
 
     Raises:
-        ValueError: if the model is not built, no kernel of it has zeros, or one that
-            has is not all that its layer computes with, as by `enable_lora`.
+        ValueError: if the model is not built, or no kernel of it has zeros.
     """
     checks.check_built(model)
-    frozen = [kernel for kernel in kernels.find(model) if _has_zeros(kernel.variable)]
-    checks.check_owners(model, [kernel.variable for kernel in frozen])
+    found = [k for k in kernels.find(model) if k.variable.name not in kernels.ADAPTERS]
+    frozen = [kernel for kernel in found if _has_zeros(kernel.variable)]
+    checks.warn_of_adapters(model, [k.variable for k in frozen], stacklevel=2)
     for kernel in frozen:
         _keep(kernel.variable, ops.convert_to_tensor(kernel.variable) != 0)
     for variable, mask in members.dead_entries(model):

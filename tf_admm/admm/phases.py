@@ -169,13 +169,10 @@ class Phases:
         """
         self._slots.check_trainable()
 
-    def check_kernels(self) -> None:
-        """Raise if layers compute with more than the kernels that are pruned.
-
-        Raises:
-            ValueError: which names the layers.
-        """
-        checks.check_owners(self.model, [slot.w for slot in self._slots])
+    def warn_of_adapters(self, stacklevel: int) -> None:
+        """Warn of layers that compute with more than the kernels that are pruned."""
+        pruned = [slot.w for slot in self._slots]
+        checks.warn_of_adapters(self.model, pruned, stacklevel + 1)
 
     def check_retrained(self) -> None:
         """Raise if retraining has made a kernel NaN or infinite.

@@ -1,5 +1,7 @@
 """What the public functions ask of a model."""
 
+import warnings
+
 import keras
 
 from tf_admm.structure import walking
@@ -34,7 +36,7 @@ def check_kernels(layers):
     Raises:
         ValueError: with the layers, and what to do.
     """
-    adapted = [x.name for x in layers if getattr(x, "lora_enabled", False)]
+    adapted = [x.name for x in layers if _is_adapted(x)]
     if adapted:
         raise ValueError(
             "Expected layers that compute with their kernels alone. Received: "
@@ -63,12 +65,28 @@ def _check_floats(layers, mend):
         )
 
 
-def check_owners(model, variables):
-    """The same of the layers of a model that own these variables."""
+def owners(model, variables):
+    """The layers of a model that own some of these variables."""
     wanted = set(map(id, variables))
-    owners = {
+    found = {
         id(layer): layer
         for layer, _ in walking.walk(model)
         if wanted & set(map(id, walking.own_variables(layer)))
     }
-    check_kernels(owners.values())
+    return list(found.values())
+
+
+def warn_of_adapters(model, variables, stacklevel):
+    """Warn if `enable_lora` adds to kernels whose zeros are to stay."""
+    names = [x.name for x in owners(model, variables) if _is_adapted(x)]
+    if names:
+        warnings.warn(
+            f"`enable_lora` on {names}: the zeros stay in the kernels, and what LoRA "
+            "adds has none. The layers compute with dense weights, and Keras saves "
+            "the sum.",
+            stacklevel=stacklevel + 1,
+        )
+
+
+def _is_adapted(layer):
+    return getattr(layer, "lora_enabled", False)

@@ -21,8 +21,9 @@ PRUNABLE = (
     "pointwise_kernel",
 )
 #: Never pruned, also where a bias or a scale has several axes.
-NEVER = ("bias", "gamma", "beta", "lora_kernel_a", "lora_kernel_b")
-NEVER += ("lora_embeddings_a", "lora_embeddings_b")
+NEVER = ("bias", "gamma", "beta")
+#: Factors that `enable_lora` adds to a kernel; one of them begins at 0.0.
+ADAPTERS = ("lora_kernel_a", "lora_kernel_b", "lora_embeddings_a", "lora_embeddings_b")
 #: What the files of the first release count. New names come after these.
 COUNTED_FIRST = (*PRUNABLE, "embeddings")
 

@@ -104,7 +104,10 @@ def match(model, constraints):
     choices, chosen = choose(model, constraints)
     pairs = [(c.kernel, c.constraint) for c in choices if c.constraint is not None]
     matched = Matched(pairs, chosen)
-    checks.check_owners(model, [item.variable for item, _ in matched])
+    weights = [item.variable for item, _ in matched]
+    checks.check_kernels(
+        checks.owners(model, [w for w in weights if w.name not in kernels.ADAPTERS])
+    )
     return matched
 
 
