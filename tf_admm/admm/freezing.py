@@ -55,8 +55,8 @@ def freeze_sparsity(model: keras.Model) -> keras.Model:
     `fit` ends, without asking the constraints: call this again after `fit`, which
     puts the same zeros back.
 
-    The factors of `enable_lora` stay free. What they add has no zeros, of which a
-    warning says so.
+    The factors of `enable_lora` stay free: what they add has no zeros, and a warning
+    says so.
 
     Args:
         model: a built Keras model.
