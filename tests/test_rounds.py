@@ -364,7 +364,7 @@ def test_rho_goes_on_into_the_next_round_unless_it_has_a_schedule():
     "rho, rate, freq, said",
     [
         (1e-3, 3e-2, 1, "has not settled.*rho=0.01.*`update_freq=4`"),
-        # More than (1 - momentum) / learning rate is no advice.
+        # A rate that bears no more rho: of (1 - momentum) / 300 at most.
         (3e-3, 300.0, 6, "has not settled.*follows. Use `update_freq=24`"),
         (1e-3, 1e-4, 72, "far from Z.*a rho that ends at"),
         pytest.param(

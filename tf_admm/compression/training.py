@@ -90,7 +90,7 @@ class Trainer:
         """
         kept = Cubic(min(EXCESS, excess))
         _drop_less(model, excess)
-        # Of a model that comes from a file, Keras keeps none.
+        # Keras keeps no seeds in a `.keras` file, which a run that goes on begins with.
         seeds.sow(model, [self._data.seed, number])
         admm = ADMMModel(model, constraints, kept=kept)
         best = Best(objective, self._first, folder)
