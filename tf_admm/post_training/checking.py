@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from tf_admm import arguments
+
 
 def checked(model, samples):
     """The samples as arrays, in their structure.
@@ -14,7 +16,7 @@ def checked(model, samples):
         ValueError: if they are no arrays of as many inputs each, or not one for each
             input of the model, or not finite.
     """
-    found = keras.tree.map_structure(_array, samples)
+    found = keras.tree.map_structure(arguments.array, samples)
     arrays = keras.tree.flatten(found)
     lengths = {len(x) if x.ndim else 0 for x in arrays}
     if len(lengths) != 1 or 0 in lengths:
@@ -51,7 +53,7 @@ def called(model, samples):
 
 def described(samples):
     """What there is in place of each array, in words."""
-    arrays = map(_array, keras.tree.flatten(samples))
+    arrays = map(arguments.array, keras.tree.flatten(samples))
     found = [f"{x.dtype} of shape {x.shape}" for x in arrays]
     return f"samples={type(samples).__name__}, with {found}"
 
@@ -71,8 +73,3 @@ def check_finite(items):
 
 def _is_finite(variable):
     return bool(ops.all(ops.isfinite(ops.convert_to_tensor(variable))))
-
-
-def _array(x):
-    # Of PyTorch's, NumPy takes neither those on a device nor those with gradients.
-    return ops.convert_to_numpy(x) if ops.is_tensor(x) else np.asarray(x)

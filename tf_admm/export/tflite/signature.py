@@ -5,6 +5,7 @@ import re
 import keras
 import numpy as np
 
+from tf_admm import arguments
 from tf_admm.structure.tracing import named_inputs
 
 #: Size of the random samples along dimensions that the model leaves open.
@@ -67,7 +68,7 @@ class Signature:
             inputs = [
                 inputs[k] for k in (sorted(keys) if keys is self.structure else keys)
             ]
-        arrays = [_array(leaf) for leaf in keras.tree.flatten(inputs)]
+        arrays = [arguments.array(leaf) for leaf in keras.tree.flatten(inputs)]
         return [
             np.reshape(x, x.shape + (1,) * (len(shape) - x.ndim)).astype(dtype)
             for x, shape, dtype in zip(arrays, self.shapes, self.dtypes, strict=True)
@@ -95,7 +96,7 @@ class Signature:
         """
         if keras.tree.is_nested(samples):
             self._check_structure(samples, argument)
-        arrays = [_array(leaf) for leaf in keras.tree.flatten(samples)]
+        arrays = [arguments.array(leaf) for leaf in keras.tree.flatten(samples)]
         if len(arrays) != len(self.shapes) or not all(
             _fits(array.shape, shape) for array, shape in zip(arrays, self.shapes)
         ):
@@ -151,15 +152,8 @@ def _structure(model, samples):
 
 
 def _open_batch(sample):
-    array = _array(sample)
+    array = arguments.array(sample)
     return keras.KerasTensor((None, *array.shape[1:]), dtype=array.dtype.name)
-
-
-def _array(sample):
-    # Of PyTorch's, NumPy takes neither those on a device nor those with gradients.
-    if keras.ops.is_tensor(sample):
-        return keras.ops.convert_to_numpy(sample)
-    return np.asarray(sample)
 
 
 def _float_input(shape):
