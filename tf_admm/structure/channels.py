@@ -40,7 +40,7 @@ class Channels:
 
     def _introduce(self, traced):
         """Tell each kind of its neighbours."""
-        makers, readers = {}, {id(x): [kinds.Kind] for x in tensors(traced.outputs)}
+        makers, readers = {}, {id(x): [None] for x in tensors(traced.outputs)}
         for call, kind in self.kinds:
             makers |= {id(y): kind for y in call.outputs}
             for x in call.given:

@@ -30,8 +30,6 @@ class Kind:
     opaque = True
     #: Whether a call on constants, without any tensor of the model, is seen, too.
     reads_constants = False
-    #: Whether it finds the channels of what was transposed where they were before.
-    follows_moved = False
 
     def __init__(self, call):
         self.call = call
@@ -95,8 +93,12 @@ class Kind:
         Args:
             makers: dict from ids of tensors to the kind of the call that returned it.
             readers: dict from ids of tensors to the kinds of the calls on it, and
-                `Kind` where the model returns it.
+                `None` where the model returns it.
         """
+
+    def follows(self, axis):
+        """Whether it finds the channels of its input where they are along `axis`."""
+        return False
 
     def before(self, y, letters):
         """The tensor whose channels `y` has along another axis, and its letters.

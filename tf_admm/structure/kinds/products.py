@@ -22,7 +22,6 @@ class Products(Kind):
     """
 
     opaque = False
-    follows_moved = True
 
     def __init__(self, call):
         super().__init__(call)
@@ -44,6 +43,9 @@ class Products(Kind):
             makers[id(x)].before(x, letters) if id(x) in makers else (x, letters)
             for x, letters in self._operands
         ]
+
+    def follows(self, axis):
+        return True
 
     @property
     def _all(self):

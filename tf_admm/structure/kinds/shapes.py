@@ -1,6 +1,7 @@
 """Layers and operations that put numbers in other places."""
 
 import math
+import string
 
 import keras
 import numpy as np
@@ -14,10 +15,17 @@ from tf_admm.structure.kinds.links import Tie
 class Regrouped(Kind):
     """Flatten and Reshape: the last axis stays, or trailing axes become one, or part.
 
-    Where axes are merged, index i of the last axis is channel i modulo their number.
+    Where axes are merged, index i of the last axis is channel i modulo their number. If
+    what is merged was transposed, as in a shuffle of channels, it is the place of i
+    along the axis that they are now.
     """
 
     opaque = False
+
+    def __init__(self, call):
+        super().__init__(call)
+        # What has the channels, and the axis of `x` that they are along.
+        self._source, self._axis = None, None
 
     def why_opaque(self):
         if len(self.call.inputs) != 1 or not self._aligned():
@@ -33,15 +41,40 @@ class Regrouped(Kind):
         products = np.cumprod([n or 0 for n in short[:0:-1]])
         return long[-1] in products
 
+    def follows(self, axis):
+        return axis >= len(self.x.shape) - len(self._merged())
+
+    def _merged(self):
+        """Sizes of the trailing axes of `x` that become the last one."""
+        shape = self.x.shape
+        for i in range(len(shape) - 1, 0, -1):
+            if None not in shape[i:] and math.prod(shape[i:]) == self.y.shape[-1]:
+                return shape[i:]
+        return ()
+
+    def meet(self, makers, readers):
+        self._source, self._axis = self.x, len(self.x.shape) - 1
+        if id(self.x) in makers:
+            letters = string.ascii_letters[: len(self.x.shape)]
+            self._source, found = makers[id(self.x)].before(self.x, letters)
+            self._axis = letters.index(found[-1])
+
+    def _places(self):
+        """The channel that each of `y` is."""
+        sizes = self._merged()
+        places = np.unravel_index(np.arange(channels(self.y)), sizes)
+        return places[self._axis - len(self.x.shape)]
+
     def ties(self):
-        n, m = channels(self.x), channels(self.y)
-        every = np.arange(max(n, m))
-        return [Tie(self.x, every % n, self.y, every % m)]
+        n, m = channels(self._source), channels(self.y)
+        if self._merged():
+            return [Tie(self._source, self._places(), self.y, np.arange(m))]
+        return [Tie(self.x, np.arange(n), self.y, np.arange(n) % m)]
 
     def constants(self, known):
-        constants, m = known(self.x), channels(self.y)
-        if m >= len(constants):
-            return [(self.y, np.tile(constants, m // len(constants)))]
+        constants, m = known(self._source), channels(self.y)
+        if self._merged():
+            return [(self.y, constants[self._places()])]
         rows = constants.reshape(-1, m)
         same = (rows == rows[0]).all(axis=0)
         return [(self.y, np.where(same, rows[0], np.nan))]

@@ -49,7 +49,7 @@ class Reordered(Transposed):
 
 
 class Moved(Kind):
-    """Any of these where the channels become positions: only products follow them.
+    """Any of these where the channels become positions, where some readers follow them.
 
     Args:
         call: the `Call`.
@@ -67,9 +67,9 @@ class Moved(Kind):
         return None if plain else super().why_opaque()
 
     def meet(self, makers, readers):
-        self.opaque = not all(
-            kind.follows_moved for kind in readers.get(id(self.y), [])
-        )
+        axis = self._axes_after().index(len(self.x.shape) - 1)
+        found = readers.get(id(self.y), [])
+        self.opaque = not all(kind is not None and kind.follows(axis) for kind in found)
 
     def before(self, y, letters):
         if self.opaque:
