@@ -43,6 +43,11 @@ SHORT = {"admm": "ADMM", "tfmot": "tfmot"}
 
 #: Scores of the picture of rho, and their colours.
 SCORES = {"curvature": "#0072B2", "magnitude": "#999999"}
+#: Its panels, and what their axes are of.
+TITLES = {
+    "lenet5_71x": "LeNet-5 at 71x, MNIST test accuracy, %",
+    "resnet8_10x": "ResNet-8 at 10x, CIFAR-10 test accuracy, %",
+}
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("history_path", None, "CSV of a run, for the convergence.")
@@ -131,19 +136,20 @@ def epochs():
 
 
 def rho():
-    """LeNet-5 at 71x: test accuracy over rho, kept as it is, and with `"auto"`."""
-    figure, (axis,) = _figure(7.2, 3.2, 1)
+    """Two networks: accuracy over rho, kept as it is, and with `"auto"`."""
+    figure, axes = _figure(7.2, 3.2, len(TITLES))
     numbers = [10.0**n for n in range(-4, 1)]
-    for score, colour in SCORES.items():
-        pattern = f"records_lenet5_71x_10_{score}_rho_{{}}_admm_0"
-        values = [test_of(pattern.format(f"{rho:.0e}"))[0] for rho in numbers]
-        axis.plot(numbers, values, "o-", color=colour, label=score)
-        (level,) = test_of(pattern.format("auto"))
-        axis.axhline(level, color=colour, linestyle="--", linewidth=1)
-    axis.set_xscale("log")
-    axis.set_xlabel('rho, the same from beginning to end (dashed: "auto")')
-    axis.set_ylabel("MNIST test accuracy, %")
-    axis.legend(loc="lower right", frameon=False, title="one seed, scored by")
+    for axis, (network, title) in zip(axes, TITLES.items()):
+        for score, colour in SCORES.items():
+            pattern = f"records_{network}_10_{score}_rho_{{}}_admm_0"
+            values = [test_of(pattern.format(f"{rho:.0e}"))[0] for rho in numbers]
+            axis.plot(numbers, values, "o-", color=colour, label=score)
+            (level,) = test_of(pattern.format("auto"))
+            axis.axhline(level, color=colour, linestyle="--", linewidth=1)
+        axis.set_xscale("log")
+        axis.set_xlabel('rho, the same throughout (dashed: "auto")')
+        axis.set_ylabel(title)
+        axis.legend(loc="lower right", frameon=False, title="one seed, scored by")
     _save(figure, "rho")
 
 

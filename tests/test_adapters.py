@@ -68,6 +68,25 @@ def test_what_has_no_zeros_of_its_own_is_not_pruned(change, ask):
         np.testing.assert_array_equal(value, other)
 
 
+ADAPTED = {
+    "embeddings": ((6,), lambda: layers.Embedding(20, 12)),
+    "einsum": ((6, 8), lambda: layers.EinsumDense("abc,cd->abd", (6, 12))),
+    "filters": ((6, 6, 2), lambda: layers.Conv2D(12, 3)),
+}
+
+
+@pytest.mark.parametrize("ask", ["admm", "samples"])
+@pytest.mark.parametrize("kind", ADAPTED)
+def test_the_name_of_a_layer_is_not_that_of_its_adapter(kind, ask):
+    shape, make = ADAPTED[kind]
+    layer = make()
+    layer.name = "a"
+    model = keras.Sequential([keras.Input(shape), layer, layers.Flatten()])
+    adapted(model)
+    with pytest.raises(ValueError, match=SAID[adapted]):
+        ASKED[ask](model)
+
+
 def test_other_layers_are_pruned_and_adapters_trained():
     model = built()
     adapted(model)

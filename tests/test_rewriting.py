@@ -291,6 +291,13 @@ def masked(mask):
     return attention
 
 
+SEVERAL_AXES = {
+    "attention": lambda x: L.MultiHeadAttention(2, 4)(x, x),
+    "last": L.Softmax(axis=(2, 3)),
+    "positions": L.Softmax(axis=(1, 2)),
+    "apart": L.Softmax(axis=[-1, 1]),
+    "masked": lambda x: L.Softmax((2, 3))(x, mask=np.arange(6) < 4),
+}
 SEEN = np.tril(np.ones((7, 7), "float32"))
 MASKED = {
     "causal": lambda x: L.MultiHeadAttention(2, 4)(x, x, use_causal_mask=True),
@@ -456,6 +463,33 @@ def test_data_of_one_value_ends_no_process(tmp_path, io_dtype):
     with pytest.raises(RuntimeError, match="leave .* at one value"):
         to_tflite(model, path, representative=x, sparse=False, **options)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("shape", [(8,), (7, 8)])
+def test_units_that_are_dead_behind_a_relu_end_no_process(tmp_path, shape):
+    """XNNPACK would free memory twice, where kernels are shared, or fail."""
+    x = keras.Input(shape)
+    dead = keras.initializers.Constant(-1e3)
+    first, last = L.Dense(2, "relu", bias_initializer=dead), L.Dense(8)
+    h = [L.Dense(8)(x), L.Dense(8, "relu")(x)]
+    model = keras.Model(x, L.Add()([last(first(each)) for each in h]))
+    path = tmp_path / "model.tflite"
+    with pytest.raises(RuntimeError, match="leave .* at one value"):
+        to_tflite(model, path, representative=inputs(model), dtype="int8", sparse=False)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("name", SEVERAL_AXES)
+def test_softmax_over_several_axes_is_one(monkeypatch, tmp_path, name, dtype):
+    keras.utils.set_random_seed(0)
+    x = keras.Input((3, 4, 5))
+    model = keras.Model(x, SEVERAL_AXES[name](L.Dense(6)(x)))
+    x = inputs(model)
+    own, fast = converted(monkeypatch, model, dtype, tmp_path, x)
+    assert operators(own)["SOFTMAX"] == 1
+    expected = model.predict(x, verbose=0)
+    limit = 1e-5 if dtype == "float32" else 0.1
+    assert rms(outputs(fast, x) - expected) <= limit * rms(expected)
 
 
 def test_sparse_kernels_of_sequences_run_sparse(tmp_path):

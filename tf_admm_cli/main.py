@@ -7,6 +7,7 @@ import gc
 import importlib
 import json
 import os
+import signal
 import sys
 import threading
 
@@ -26,12 +27,14 @@ Example:
 
 `tf-admm COMMAND --help` lists what a command takes. Data is a .npz or .csv file, two
 .npy files, or a folder of images. Exit codes: 0 done; 1 the work failed; 2 bad input,
-nothing was done; 130 stopped by Ctrl-C."""
+nothing was done; 130 stopped by Ctrl-C or a SIGTERM."""
 
 
 def run():
     """The installed command."""
     sys.unraisablehook = _unraisable
+    # As Ctrl-C: `timeout`, a container, or a queue of jobs ends it so.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = main(sys.argv[1:], redirect=True)
         sys.stdout.flush()

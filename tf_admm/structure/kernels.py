@@ -73,7 +73,8 @@ class Kernel:
         if not self.by_name_only:
             return 1
         beside = any(v.name in PRUNABLE for v in walking.own_variables(self.layer))
-        return depth if beside or depth == 1 else depth - 1
+        by_path = beside or depth == 1 or self.variable.name in ADAPTERS
+        return depth if by_path else depth - 1
 
     def canonical(self, x):
         """A tensor of the variable's shape, in the order that `shape` has."""
@@ -89,7 +90,8 @@ class Kernel:
         """All that a constraint key may be: names of layers, and paths.
 
         What is pruned by name only goes by its own layer, not by those above; and
-        by its own path alone where the layer has kernels, which its name stands for.
+        by its own path alone where the layer has kernels, or embeddings to which LoRA
+        adds, which its name stands for.
         """
         for path in self.paths:
             for depth in range(self._first_depth(len(path)), len(path)):

@@ -4,6 +4,8 @@ from tf_admm.export.tflite import flatbuffer
 
 #: Of TensorFlow's operators.
 LOOPS = {"While", "StatelessWhile", "Enter"}
+#: Operators whose second input is a kernel.
+WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 
 
 def has_loops(graph):
@@ -85,11 +87,13 @@ def _means_into_convolution(schema, model, graph):
 
 
 def kills(data):
-    """Names of the tensors of int8 whose making ends the process.
+    """Names of the tensors of int8 whose making may end the process.
 
     LiteRT checks that the terms of sums and squared differences are small beside the
-    result's scale, and gives up the process if not. The scale is next to nothing where
-    the representative data never made the result anything but one number.
+    result's scale, and gives up the process if not. XNNPACK takes no product of a
+    scale that is 256 times the result's, and may free memory twice as it says so. The
+    scale is next to nothing where the representative data never made the result
+    anything but one number, as of a unit that is dead behind a relu.
     """
     model = flatbuffer.read(data)
     names = flatbuffer.operator_names(model)
@@ -102,6 +106,11 @@ def kills(data):
 
 
 def _is_too_large(graph, operator, name):
+    if name in WEIGHTED:
+        x, w, result = (
+            _scale(graph, i) for i in (*operator.inputs[:2], operator.outputs[0])
+        )
+        return None not in (x, w, result) and x * w >= 2**8 * result
     scales = [_scale(graph, i) for i in (*operator.inputs, *operator.outputs)]
     if name not in ("ADD", "SUB", "SQUARED_DIFFERENCE") or None in scales:
         return False
@@ -113,9 +122,9 @@ def _is_too_large(graph, operator, name):
 
 
 def _scale(graph, index):
-    """That of an int8 tensor, or `None`."""
+    """That of an int8 tensor, the largest if there are several, or `None`."""
     from ai_edge_litert import schema_py_generated as schema
 
     tensor = graph.tensors[index]
     is_int8 = tensor.type == schema.TensorType.INT8
-    return float(tensor.quantization.scale[0]) if is_int8 else None
+    return float(max(tensor.quantization.scale)) if is_int8 else None

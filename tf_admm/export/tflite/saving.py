@@ -8,6 +8,7 @@ import tempfile
 
 import keras
 
+from tf_admm.export.tflite import several_axes
 from tf_admm.export.tflite import states
 
 #: A folder, and what is in it, while several files are made of the same models.
@@ -36,7 +37,7 @@ def saved(model, signature, names, batch):
     key = id(model), str(names), batch
     if key not in found:
         folder = os.path.join(above, str(len(found)))
-        with states.fresh(model):
+        with states.fresh(model), several_axes.as_one(model):
             graph = _written(model, signature, names, batch, folder)
         # With the model, whose number another one could get.
         found[key] = model, (folder, graph)
