@@ -137,6 +137,20 @@ class Layouts(keras.callbacks.Callback):
     on_epoch_end = on_epoch_begin
 
 
+def check_shrunk(net):
+    """The small model has a number of units that no two devices can share."""
+    kernel, bias = net.get_layer("wide").get_weights()
+    read = net.get_layer("deep").get_weights()[0]
+    (live,) = np.nonzero((kernel != 0).any(axis=0) & (read != 0).any(axis=1))
+    dead = live[: 1 + len(live) % 2]
+    kernel[:, dead], bias[dead] = 0.0, -1.0
+    net.get_layer("wide").set_weights([kernel, bias])
+    small, report = tf_admm.shrink(net, verbose=0)
+    units = small.get_layer("wide").units
+    assert units == len(live) - len(dead) and units % 2, (units, live)
+    assert report.max_difference < 1e-5
+
+
 def train(kind, given):
     spread = globals()[kind]()
     with spread.scope() if spread else contextlib.nullcontext():
@@ -163,6 +177,8 @@ def train(kind, given):
                 f"{i} {v.name}": keras.ops.convert_to_numpy(v)
                 for i, v in enumerate(admm.variables + admm.optimizer.variables)
             }
+        if kind == "model" and given.of == 1:
+            check_shrunk(admm.model)
     logs = {f"log {name}": np.array(v) for name, v in record.history.items()}
     return {**found, **logs}
 

@@ -703,8 +703,9 @@ STOPPED = {
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("name", STOPPED)
-def test_ctrl_c_says_how_to_go_on(name, world, tmp_path):
+def test_ctrl_c_says_how_to_go_on(name, by, world, tmp_path):
     options, output, begun, told = STOPPED[name]
     name = name.partition(" ")[0]
     command = [TF_ADMM, name, world / "model.keras", world / "data.npz", *options]
@@ -715,7 +716,7 @@ def test_ctrl_c_says_how_to_go_on(name, world, tmp_path):
     end = time.monotonic() + 120
     while not (tmp_path / begun).exists() and time.monotonic() < end:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(by)
     _, printed = process.communicate(timeout=60)
     assert process.returncode == 130
     assert printed.startswith(f"tf-admm {name}: stopped. ")

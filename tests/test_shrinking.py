@@ -523,6 +523,58 @@ def test_strings_are_not_drawn_at_random():
         tf_admm.shrink(keras.Model(inputs, layers.Dense(2)(x)))
 
 
+@keras.saving.register_keras_serializable("test_shrinking")
+class OfOneSize(keras.regularizers.Regularizer):
+    """Like that of a PointNet: of rows that are square matrices, or a kernel."""
+
+    def __init__(self, shape):
+        self.shape = shape
+
+    def __call__(self, x):
+        return keras.ops.sum(keras.ops.square(keras.ops.reshape(x, self.shape)))
+
+    def get_config(self):
+        return {"shape": self.shape}
+
+
+@pytest.mark.parametrize(
+    "shape, make",
+    [
+        ((5,), lambda r: layers.Dense(9, activity_regularizer=r((-1, 3, 3)))),
+        ((5,), lambda r: layers.Dense(9, kernel_regularizer=r((5, 9)))),
+        ((4, 5), lambda r: layers.Dense(9, activity_regularizer=r((-1, 9, 1)))),
+        ((6, 5), lambda r: layers.Conv1D(9, 3, bias_regularizer=r((9,)))),
+        ((6, 5), lambda r: layers.LSTM(9, recurrent_regularizer=r((9, 36)))),
+    ],
+)
+def test_a_regularizer_of_one_size_is_left_out(shape, make):
+    layer = make(OfOneSize)
+    model = through(layer, layers.Flatten(), layers.Dense(2), shape=shape)
+    for weight in layer.weights:
+        value = np.array(weight).reshape(*weight.shape[:-1], -1, 9)
+        value[..., 2:5] = 0.0
+        weight.assign(value.reshape(weight.shape))
+    x = inputs_of(model)
+    with pytest.warns(UserWarning, match="without its regularizer OfOneSize"):
+        small, _ = tf_admm.shrink(model, verbose=0)
+    assert small.layers[0].output.shape[-1] == 6
+    np.testing.assert_allclose(small(x), model(x), atol=1e-5)
+    small.compile("sgd", "mse")
+    small.fit(x, np.zeros((len(x), 2)), verbose=0)
+
+
+def test_a_regularizer_of_any_size_stays():
+    layer = layers.Dense(9, activity_regularizer="l1", kernel_regularizer="l2")
+    model = through(layer, layers.Dense(2), shape=(5,))
+    kernel, bias = layer.get_weights()
+    kernel[:, :3] = 0.0
+    layer.set_weights([kernel, bias])
+    small, _ = tf_admm.shrink(model, verbose=0)
+    assert small.layers[0].units == 6
+    assert isinstance(small.layers[0].kernel_regularizer, keras.regularizers.L2)
+    assert isinstance(small.layers[0].activity_regularizer, keras.regularizers.L1)
+
+
 def test_a_small_model_drops_out_in_training():
     model = through(
         layers.Dense(64, "relu", name="a"),

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from tf_admm.shrinking import initializers
+from tf_admm.shrinking import regularizers
 from tf_admm.structure.copying import copy_state
 from tf_admm.structure.masking import attach_mask
 from tf_admm.structure.masking import mask_of
@@ -150,6 +151,7 @@ class _Builder:
             return self._made[key]
         if altered:
             config, weights = self._graph.smaller(call)
+            config = regularizers.fitting(config, call, weights, self._graph.size)
             config = self._renamed(initializers.resized(config), call.layer, above)
             layer = self._graph.made(call, config)
             if weights:

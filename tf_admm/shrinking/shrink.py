@@ -1,5 +1,6 @@
 """A model without its dead units, computing the same."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -77,7 +78,9 @@ def shrink(
     something in them changes. Inputs and outputs keep their shapes.
 
     Layers in which nothing changes are copied; one that can't be made again from its
-    config is shared with the model that was given.
+    config is shared with the model that was given. Under a `keras.distribution.
+    ModelParallel`, whose layout is for the sizes that were, the new model is made whole,
+    on one device.
 
     Args:
         model: a built functional or sequential model.
@@ -108,7 +111,7 @@ def shrink(
     traced = trace(model)
     with float32_compute(model):
         found = graph.Graph(Channels(traced))
-    with seeds.kept(model):
+    with seeds.kept(model), _whole():
         small = rebuilt(model, traced, found)
     difference = _difference(model, small, samples)
     paths = {id(k.variable): k.path for k in kernels.find(model)}
@@ -120,6 +123,18 @@ def shrink(
         max_difference=difference,
     )
     return small, shown(report, verbose)
+
+
+@contextlib.contextmanager
+def _whole():
+    """Without a `ModelParallel`: its layout is for the sizes of the given model."""
+    now = keras.distribution.distribution()
+    is_spread = isinstance(now, keras.distribution.ModelParallel)
+    keras.distribution.set_distribution(None if is_spread else now)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(now)
 
 
 def _difference(model, small, samples):
