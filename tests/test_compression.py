@@ -256,7 +256,8 @@ def test_a_file_is_compiled_if_keras_alone_can_load_it(tmp_path, metric):
 
 @pytest.fixture(scope="module")
 def trained():
-    return classifier()
+    # Of so few rows, tracing takes longer than all steps.
+    return classifier(run_eagerly=True)
 
 
 @pytest.fixture(scope="module")
@@ -344,7 +345,7 @@ def test_a_run_that_is_done_is_not_run_again(searched):
 
 def test_what_a_metric_has_seen_elsewhere_counts_for_nothing():
     metric = keras.metrics.SparseCategoricalAccuracy(name="hits")
-    model = classifier(metrics=[metric])
+    model = classifier(metrics=[metric], run_eagerly=True)
     model.evaluate(X, (LABELS + 1) % 3, verbose=0)
     seen = [np.array(v) for v in metric.variables]
     data = (X[:100], LABELS[:100])
