@@ -89,9 +89,9 @@ class Kernel:
     def names(self):
         """All that a constraint key may be: names of layers, and paths.
 
-        What is pruned by name only goes by its own layer, not by those above; and
-        by its own path alone where the layer has kernels, or embeddings to which LoRA
-        adds, which its name stands for.
+        What is pruned by name only goes by its own layer, not by those above. It goes
+        by its own path alone where the layer's name stands for others: its kernels, or
+        the embeddings that LoRA's factors are added to.
         """
         for path in self.paths:
             for depth in range(self._first_depth(len(path)), len(path)):

@@ -16,8 +16,8 @@ class Regrouped(Kind):
     """Flatten and Reshape: the last axis stays, or trailing axes become one, or part.
 
     Where axes are merged, index i of the last axis is channel i modulo their number. If
-    what is merged was transposed, as in a shuffle of channels, it is the place of i
-    along the axis that they are now.
+    the channels were moved to another of these axes, as in a channel shuffle, it is the
+    place of i along that axis.
     """
 
     opaque = False
