@@ -78,9 +78,8 @@ def shrink(
     something in them changes. Inputs and outputs keep their shapes.
 
     Layers in which nothing changes are copied; one that can't be made again from its
-    config is shared with the model that was given. Under a `keras.distribution.
-    ModelParallel`, whose layout is for the sizes that were, the new model is made whole,
-    on one device.
+    config is shared with the model that was given. Under Keras' `ModelParallel`, whose
+    layout is for the sizes that there were, the new model is made on one device.
 
     Args:
         model: a built functional or sequential model.
