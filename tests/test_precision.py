@@ -288,6 +288,26 @@ def test_loops_have_no_int8(build, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "layer", [L.SimpleRNN, *(pytest.param(x, marks=slow) for x in (L.GRU, L.LSTM))]
+)
+def test_unrolled_layers_have_int8(layer, tmp_path):
+    """Each step adds operators to the file, and no weights."""
+    bytes_of = {}
+    for steps in (4, 8):
+        keras.utils.set_random_seed(0)
+        recurrent, x = layer(96, unroll=True), L.Input((steps, 8))
+        model = keras.Model(x, L.Dense(4)(recurrent(x)))
+        path, rows = tmp_path / "a.tflite", random(model, 64)
+        to_tflite(model, path, sparse=False, dtype="int8", representative=rows)
+        bytes_of[steps] = path.stat().st_size
+        expected = model(rows[:1]).numpy()
+        for found in outputs(path, rows[:1]):
+            assert np.abs(found - expected).max() <= 0.1 * np.abs(expected).max()
+    weights = 96 * recurrent.cell.recurrent_kernel.shape[1]
+    assert weights < bytes_of[4] and bytes_of[8] - bytes_of[4] < 4 * weights
+
+
+@pytest.mark.parametrize(
     "arguments, message",
     [
         ({"dtype": "int4"}, "`dtype`. Expected one of.*Received: dtype='int4'"),
