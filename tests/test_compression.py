@@ -368,6 +368,25 @@ def words(**kwargs):
     return model, (x, x[:, 0] % 3)
 
 
+def test_what_is_trained_is_pruned_beside_much_that_is_not():
+    """As the head of a network whose base is frozen."""
+    keras.utils.set_random_seed(0)
+    base = keras.Sequential(
+        [keras.Input((12,)), keras.layers.Dense(200, "relu"), keras.layers.Dense(24)]
+    )
+    base.trainable = False
+    head = [keras.layers.Dense(16, "relu", name="h"), keras.layers.Dense(3)]
+    model = keras.Sequential([keras.Input((12,)), base, *head])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"], run_eagerly=True)
+    options = {"structure": "weights", "max_drop": 0.6, "epochs": 2}
+    small, report = compressed(model, (X[:64], LABELS[:64]), **options)
+    trained, frozen = 24 * 16 + 16 * 3, 12 * 200 + 200 * 24
+    least = min(stage["share"] for stage in report.stages if stage["meets"])
+    quarter = (frozen + trained / 4) / (frozen + trained)
+    assert frozen / (frozen + trained) < least < quarter and report.share < quarter
+
+
 @slow
 def test_embeddings_count_for_a_ratio_and_are_pruned():
     model, data = words()

@@ -563,6 +563,22 @@ def test_a_regularizer_of_one_size_is_left_out(shape, make):
     small.fit(x, np.zeros((len(x), 2)), verbose=0)
 
 
+@pytest.mark.parametrize(
+    "make", [layers.ReLU, lambda **kwargs: layers.Activation("tanh", **kwargs)]
+)
+def test_nor_is_that_of_a_layer_without_weights(make):
+    first = layers.Dense(9)
+    behind = make(activity_regularizer=OfOneSize((-1, 3, 3)))
+    model = through(first, behind, layers.Dense(2), shape=(5,))
+    kernel, bias = first.get_weights()
+    kernel[:, :3] = 0.0
+    first.set_weights([kernel, bias])
+    with pytest.warns(UserWarning, match="without its regularizer OfOneSize"):
+        small, _ = tf_admm.shrink(model, verbose=0)
+    assert small.layers[0].units == 6
+    np.testing.assert_allclose(small(inputs_of(model)), model(inputs_of(model)))
+
+
 def test_a_regularizer_of_any_size_stays():
     layer = layers.Dense(9, activity_regularizer="l1", kernel_regularizer="l2")
     model = through(layer, layers.Dense(2), shape=(5,))

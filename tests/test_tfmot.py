@@ -213,6 +213,16 @@ def test_zeros_that_tfmot_would_not_keep(layer, shape, path, tmp_path):
             export.to_int8_by_training(model, tmp_path / "a.tflite", train)
 
 
+@pytest.mark.parametrize("made", [layers.ReLU, lambda: layers.Activation("relu")])
+@pytest.mark.parametrize("make", [layers.Dense, lambda n: layers.Conv2D(n, 3)])
+def test_kernels_that_tfmot_would_not_quantise(make, made, tmp_path):
+    layer = make(8)
+    model = keras.Sequential([keras.Input((6, 6, 4)), layer, made(), layers.Dense(2)])
+    tf_admm.ADMMModel(model, {layer.name: Sparsity(0.5)}).finalize()
+    with pytest.raises(ValueError, match=f"'{layer.name}' with its activation in an"):
+        export.to_int8_by_training(model, tmp_path / "a.tflite", pytest.fail)
+
+
 def test_strip_refuses_another_model():
     model = sparse_lenet()
     other = keras.Model(model.inputs, model.get_layer("fc1").output)

@@ -8,6 +8,7 @@ from tf_admm.constraints import GlobalSparsity
 from tf_admm.reporting import variants
 from tf_admm.shrinking import shrink
 from tf_admm.structure import kernels
+from tf_admm.structure import selectors
 
 #: Channels that LiteRT's kernels compute together on x86; a multiple of ARM's tiles.
 TILE = 16
@@ -30,6 +31,7 @@ class Weights:
         patience: the share of `max_drop`, and of the time, that may be used up.
         why: what is said of a model that is good enough but for that.
         total: what there is of the unit in the dense model.
+        floor: the share that stays in any case.
     """
 
     noun, unit = "weights", "weights left"
@@ -37,7 +39,9 @@ class Weights:
 
     def __init__(self, model, samples):
         self._samples = samples
-        self.total = sum(kernel.size for kernel in kernels.find(model))
+        found = kernels.find(model)
+        self.total = sum(kernel.size for kernel in found)
+        self.floor = _nonzeros(_apart(found)[1]) / self.total
 
     def left(self, model):
         """The share that a model, smaller or with zeros, has of the dense one."""
@@ -50,14 +54,11 @@ class Weights:
             ValueError: if what isn't trained, and one weight of each other kernel, are
                 more.
         """
-        found = kernels.find(model)
-        free = [kernel for kernel in found if kernel.variable.trainable]
-        others = [kernel for kernel in found if not kernel.variable.trainable]
+        free, others = _apart(kernels.find(model))
         fixed = _nonzeros(others)
         kept = share * self.total - fixed
         if round(kept) < len(free):
-            paths = [kernel.path for kernel in others]
-            also = f", and all of {paths}" if paths else ""
+            also = f", and all of {selectors.listing(others)}" if others else ""
             raise ValueError(
                 "Expected a goal that can be met: a ratio of at most "
                 f"{self.total / (fixed + len(free)):.4g}, since one weight of each "
@@ -87,6 +88,7 @@ class Channels:
 
     noun, unit = "multiplications", "multiplications left"
     factor, fineness, patience, why = 2.0, 1.1, 1.0, ""
+    floor = 0.0
 
     def __init__(self, model, samples):
         self._samples = samples
@@ -119,6 +121,12 @@ class FewChannels(Channels):
     """Channels before weights: roughly, and leaving room for the weights to come."""
 
     fineness, patience, why = 1.5, 0.5, "channels may cost half of that"
+
+
+def _apart(found):
+    """Kernels that are trained, and those that are not."""
+    free = [kernel for kernel in found if kernel.variable.trainable]
+    return free, [kernel for kernel in found if not kernel.variable.trainable]
 
 
 def _nonzeros(found):

@@ -67,20 +67,25 @@ class Stages:
 
     @property
     def _tried(self):
-        """What was tried; what there was as the search began, till something is met."""
-        tried = [(stage["share"], stage["meets"]) for stage in self._done]
+        """What was tried, without what stays in any case.
+
+        What there was as the search began is among it till something is met.
+        """
+        floor = self._family.floor
+        tried = [(stage["share"] - floor, stage["meets"]) for stage in self._done]
         if any(meets for _, meets in tried):
             return tried
-        return [(self._start, True), *tried]
+        return [(self._start - floor, True), *tried]
 
     @property
     def _smallest(self):
         return min(share for share, meets in self._tried if meets)
 
     def _following(self):
-        return search.following(
+        share = search.following(
             self._tried, self._family.factor, self._family.fineness, families.LEAST
         )
+        return None if share is None else share + self._family.floor
 
     def _stage(self, model, share, left):
         """Prune and judge. Returns what the next stage goes on from, or `None`."""
@@ -100,7 +105,7 @@ class Stages:
             number,
             model,
             constraints,
-            self._smallest / share,
+            self._smallest / (share - self._family.floor),
             self._run.backups,
             self._objective,
         )

@@ -177,6 +177,7 @@ class _Builder:
         layer = call.layer
         try:
             config = self._renamed(layer.get_config(), layer, above)
+            config = regularizers.fitting(config, call, [], self._graph.size)
             new = self._graph.made(call, config)
             if isinstance(layer, keras.Layer) and layer.built:
                 copy_state(layer, new)

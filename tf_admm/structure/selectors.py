@@ -146,14 +146,14 @@ def check_keys(kernels, constraints, name):
                 f"Expected each key of `{name}` to be the name or path of a layer "
                 "with a kernel, or a regular expression that matches one in full. "
                 f"Received: {key!r}, which matches none of them"
-                f"{_hint(key, kernels)}: {_listing(kernels)}"
+                f"{_hint(key, kernels)}: {listing(kernels)}"
             )
         if not any(_first_key(kernel, constraints) == key for kernel in covered):
             earlier = list(dict.fromkeys(_first_key(k, constraints) for k in covered))
             raise ValueError(
                 f"Expected each key of `{name}` to match a kernel that no "
                 f"earlier key matches, since the first counts. Received: {key!r}, "
-                f"whose kernels {_listing(covered)} all go to {earlier}. Put it "
+                f"whose kernels {listing(covered)} all go to {earlier}. Put it "
                 "before them, or leave it out."
             )
         if constraints[key] is not None and not any(
@@ -162,7 +162,7 @@ def check_keys(kernels, constraints, name):
             checks.check_kernels([kernel.layer for kernel in covered])
             raise ValueError(
                 "Expected the kernels to constrain to be trainable. Received: "
-                f"{key!r}, which matches only the untrainable {_listing(covered)}. Set "
+                f"{key!r}, which matches only the untrainable {listing(covered)}. Set "
                 "`layer.trainable = True`, or leave the key out."
             )
 
@@ -185,7 +185,7 @@ def _check_shapes(choices):
             constraint.check([kernel.shape for kernel in kernels])
         except ValueError as error:
             raise ValueError(
-                f"{error} ({constraint} for {_listing(kernels)})"
+                f"{error} ({constraint} for {listing(kernels)})"
             ) from None
 
 
@@ -196,7 +196,7 @@ def _hint(key, kernels):
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _listing(kernels):
+def listing(kernels):
     """The paths, the first of them if there are many."""
     paths = [kernel.path for kernel in kernels]
     rest = len(paths) - MOST_LISTED

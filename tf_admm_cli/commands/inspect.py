@@ -1,6 +1,6 @@
 """Print what a TFLite file stores: each constant, its encoding, bytes and zeros.
 
-Example: tf-admm inspect out/model.tflite
+Example: tf-admm inspect out/pruned_int8.tflite
 """
 
 from tf_admm_cli import paths

@@ -167,8 +167,8 @@ def _converted(folder, graph, names, precision):
     # The converter's calibration of a loop ends the process.
     if precision.dtype == "int8" and quirks.has_loops(graph):
         raise ValueError(
-            "int8 is not supported for a model with loops, such as recurrent layers; with "
-            "`unroll=True`, for sequences of one length, these have none"
+            "int8 is not supported for a model with loops, such as recurrent layers; "
+            "with `unroll=True`, for sequences of one length, these have none"
         )
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         # Of every int8 conversion, about the converter's own ways.

@@ -63,6 +63,7 @@ def to_int8_by_training(
         _check_trainable(model)
         plain, _ = rebuilding.rebuild(model)
         trained = _quantised(tfmot, plain)
+        _check_quantised(model, trained)
         train(trained)
         _check_zeros(model, trained)
         dense, small = _converted(trained, sparse)
@@ -90,6 +91,24 @@ def _check_trainable(model):
             raise ValueError(
                 "Expected no zeros in depthwise kernels, which tfmot does not keep in "
                 f"training. Received: the kernel '{kernel.path}'"
+            )
+
+
+def _check_quantised(model, trained):
+    """Raise if tfmot quantises no kernel of a layer, nor keeps its zeros.
+
+    It does neither where the layer's activation is a layer of its own.
+    """
+    wrappers = {layer.name: layer for layer in trained.layers}
+    for kernel in legacy.sparse_kernels(model):
+        wrapper = wrappers.get(f"quant_{kernel.layer.name}")
+        if wrapper is None:
+            continue
+        if not wrapper.quantize_config.get_weights_and_quantizers(wrapper.layer):
+            raise ValueError(
+                "Expected layers whose kernels tfmot quantises. Received: "
+                f"'{kernel.layer.name}' with its activation in another layer. Build it "
+                "with that `activation=`, or with BatchNormalization between them."
             )
 
 
