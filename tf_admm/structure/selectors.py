@@ -184,9 +184,7 @@ def _check_shapes(choices):
         try:
             constraint.check([kernel.shape for kernel in kernels])
         except ValueError as error:
-            raise ValueError(
-                f"{error} ({constraint} for {listing(kernels)})"
-            ) from None
+            raise ValueError(f"{error} ({constraint} for {listing(kernels)})") from None
 
 
 def _hint(key, kernels):
