@@ -1,5 +1,6 @@
 """`tf_admm.export.to_tflite`: real conversions, real runtimes."""
 
+import gc
 import gzip
 import os
 import warnings
@@ -751,3 +752,24 @@ def test_files_that_share_a_saved_model_are_the_same(tmp_path):
         assert list(files()) == alone
     model.layers[0].bias.assign(np.ones(4))
     assert all(a != b for a, b in zip(files(), alone))
+
+
+def test_a_ctrl_c_that_python_loses_stops(tmp_path):
+    """The converter collects garbage; what is raised there, Python ignores."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"before")
+
+    def stopped(phase, info):
+        gc.callbacks.remove(stopped)
+        raise KeyboardInterrupt
+
+    gc.disable()
+    gc.callbacks.append(stopped)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            to_tflite(model, path)
+    finally:
+        gc.enable()
+    assert stopped not in gc.callbacks
+    assert path.read_bytes() == b"before" and os.listdir(tmp_path) == [path.name]

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from absl import logging
 
+from tf_admm.export import interrupts
 from tf_admm.export.tflite import complaints
 from tf_admm.export.tflite import encoder
 from tf_admm.export.tflite import quirks
@@ -176,7 +177,8 @@ def _converted(folder, graph, names, precision):
         warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is")
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         precision.configure(converter, names[0])
-        return converter.convert()
+        with interrupts.kept():
+            return converter.convert()
 
 
 def of_file(data, names, cases, sparse, precision):
