@@ -68,7 +68,6 @@ EVERY = {
     "test_each_kind_of_set_is_met_and_loses_less_than_a_projection": 3,
     "test_early_stopping_in_the_admm_phase": 2,
     "test_early_stopping_of_retraining": 2,
-    "test_either_trains_and_leaves_the_other": 2,
     "test_encoding_takes_time_in_proportion_to_the_layers": 0,
     "test_every_step_is_as_by_hand": 2,
     "test_exact_count_under_ties": 3,

@@ -690,6 +690,18 @@ def test_after_a_schedule_that_has_ended_there_is_training():
     assert (before != after).all()
 
 
+@pytest.mark.parametrize("goal", [{"max_drop": 0.1}, {"ratio": 2.0}, {"macs": 0.5}])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_model_of_which_no_kernel_is_trained_is_refused(frozen, goal):
+    layer = keras.layers.Dense(12) if frozen else keras.layers.BatchNormalization()
+    norm = keras.layers.BatchNormalization()
+    model = keras.Sequential([keras.Input((12,)), layer, norm])
+    layer.trainable = not frozen
+    model.compile("adam", "mse")
+    with pytest.raises(ValueError, match="kernels that are trained"):
+        compressed(model, (X, X), **goal)
+
+
 def test_a_rate_of_zero_is_refused():
     model = classifier()
     model.optimizer.learning_rate = 0.0

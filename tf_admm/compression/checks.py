@@ -2,6 +2,8 @@
 
 from tf_admm import arguments
 from tf_admm.compression import rates
+from tf_admm.structure import kernels
+from tf_admm.structure import selectors
 from tf_admm.structure.checks import check_built
 from tf_admm.structure.tracing import symbolic_inputs
 
@@ -32,9 +34,18 @@ def structure(structure, goal):
 
 
 def check_model(model):
-    """Raise unless it is built, functional or sequential, compiled, and can train."""
+    """Raise unless it is built, functional or sequential, compiled, and can train.
+
+    And unless there is a kernel that is trained.
+    """
     check_built(model)
     symbolic_inputs(model)
+    found = kernels.find(model)
+    if not any(kernel.variable.trainable for kernel in found):
+        raise ValueError(
+            "Expected a model with kernels that are trained. Received: the model "
+            f"'{model.name}' with {selectors.listing(found)}, none of which is trained"
+        )
     if not model.compiled:
         raise ValueError(
             "Expected a compiled model, whose loss, metrics and optimizer are used. "

@@ -24,5 +24,5 @@ def kept():
         yield
     finally:
         sys.unraisablehook = shown
-    if lost:
-        raise KeyboardInterrupt
+        if lost:
+            raise KeyboardInterrupt

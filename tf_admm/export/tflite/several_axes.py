@@ -15,7 +15,9 @@ def as_one(model):
     Keras writes exp(x - log(sum(exp(x)))) for several axes: operators in place of one,
     among them a check for infinities, which int8 has no scale for.
     """
-    found = [layer for layer, _ in walking.walk(model) if _has_several(layer)]
+    # A shared layer stands in several places.
+    everything = {id(layer): layer for layer, _ in walking.walk(model)}
+    found = list(filter(_has_several, everything.values()))
     try:
         for layer in found:
             layer.call = _merging(layer)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from tf_admm.export import checking
+from tf_admm.export import interrupts
 from tf_admm.export.tflite import conversion
 from tf_admm.export.tflite import report
 from tf_admm.export.tflite import writing
@@ -135,7 +136,8 @@ def _converted(trained, sparse):
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        data = converter.convert()
+        with interrupts.kept():
+            data = converter.convert()
     runner = Interpreter(model_content=data).get_signature_runner()
     names = list(runner.get_input_details()), list(runner.get_output_details())
     x = np.random.default_rng(0).normal(size=(SAMPLES, *trained.input_shape[1:]))
